@@ -1,0 +1,1 @@
+"""The hub: a web process and a bridge process over one database."""

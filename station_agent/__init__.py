@@ -1,0 +1,1 @@
+"""One process per station: camera, face entry, door, sensors, durable outbox, MQTT link."""
