@@ -69,6 +69,8 @@ def load(path: Path, kind: type[SectionT]) -> SectionT:
 
 
 def _sentence(fault: Any) -> str:
-    key = ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in fault["loc"]).replace(".[", "[")
+    key = ".".join(f"[{part}]" if isinstance(part, int) else str(part) for part in fault["loc"]).replace(
+        ".[", "["
+    )
     message = str(fault["msg"]).removeprefix("Value error, ")
     return f"{key}: {message}" if key else message

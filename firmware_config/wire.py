@@ -1,0 +1,408 @@
+"""Versioned messages between station and hub. Their JSON Schemas are in ``docs/schemas``, generated from here.
+
+``mono_ms`` is the station's CLOCK_BOOTTIME, comparable only within one ``boot_id``; ``wall_ms`` is milliseconds since
+the Unix epoch by the station's clock, worth what ``clock`` says of it. The hub dates things by ``mono_ms`` where it can.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from firmware_config.signing import Refused
+from firmware_config.units import MAX_ENERGISED_S, MAX_PAYLOAD_BYTES, NAME_PATTERN, STATION_ID_PATTERN
+
+Version: TypeAlias = Annotated[int, Meta(ge=1, le=1)]
+StationId: TypeAlias = Annotated[str, Meta(pattern=STATION_ID_PATTERN)]
+Name: TypeAlias = Annotated[str, Meta(pattern=NAME_PATTERN)]
+Hex128: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+Milliseconds: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
+PulseMs: TypeAlias = Annotated[int, Meta(ge=500, le=int(MAX_ENERGISED_S * 1000))]
+Code: TypeAlias = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,47}$")]
+Clock: TypeAlias = Literal["unsynced", "restored", "synced"]
+Scalar: TypeAlias = str | int | float | bool | None
+
+CHALLENGE_LIFE_MS: Final = 3_000
+"""How long a nonce lives, on CLOCK_BOOTTIME (safety.md C3)."""
+
+BATCH_LIMIT: Final = 200
+"""Most events or readings in one message; with the largest data it stays below ``MAX_PAYLOAD_BYTES``."""
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Root of all bodies: immutable, unknown fields refused, versioned."""
+
+    v: Version = 1
+    station: StationId
+
+
+class EventKind(StrEnum):
+    """What can happen at a station, ``subject.fact``."""
+
+    ACCESS_GRANTED = "access.granted"
+    ACCESS_DENIED = "access.denied"
+    DOOR_OPENED = "door.opened"
+    DOOR_CLOSED = "door.closed"
+    DOOR_FORCED = "door.forced"
+    DOOR_PREALARM = "door.prealarm"
+    DOOR_HELD_OPEN = "door.held_open"
+    DOOR_CONTACT_FAULT = "door.contact_fault"
+    DOOR_CONTACT_RESTORED = "door.contact_restored"
+    DOOR_RELAY_FAULT = "door.relay_fault"
+    EXIT_REQUESTED = "exit.requested"
+    FIRE_ACTIVE = "fire.active"
+    FIRE_CLEARED = "fire.cleared"
+    TAMPER_OPENED = "tamper.opened"
+    TAMPER_CLOSED = "tamper.closed"
+    MAINS_LOST = "mains.lost"
+    MAINS_RESTORED = "mains.restored"
+    CAMERA_LOST = "camera.lost"
+    CAMERA_RESTORED = "camera.restored"
+    SENSOR_OUT_OF_RANGE = "sensor.out_of_range"
+    SENSOR_IN_RANGE = "sensor.in_range"
+    SENSOR_LOST = "sensor.lost"
+    SENSOR_RESTORED = "sensor.restored"
+    OCCUPANCY_CHANGED = "occupancy.changed"
+    ORDER_REFUSED = "order.refused"
+    STATION_STARTED = "station.started"
+    STATION_STOPPED = "station.stopped"
+
+
+class DoorState(StrEnum):
+    """The door core's states, as shown to people."""
+
+    LOCKED = "locked"
+    UNLOCKED = "unlocked"
+    EXITING = "exiting"
+    GRACE = "grace"
+    OPEN = "open"
+    PREALARM = "prealarm"
+    HELD_OPEN = "held_open"
+    FORCED = "forced"
+    FIRE_CLOSED = "fire_closed"
+    FIRE_OPEN = "fire_open"
+    UNSENSED = "unsensed"
+    UNSENSED_UNLOCKED = "unsensed_unlocked"
+
+
+class DoorStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One door now. Relay (commanded) and contact (observed) are two facts; neither is computed from the other.
+
+    Attributes:
+        relay: coil energised.
+        contact_open: None while the contact cannot be trusted.
+    """
+
+    id: Name
+    state: DoorState
+    relay: bool
+    contact_open: bool | None
+
+
+class OccupancyStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Estimate of people inside, with the range it is known to lie in."""
+
+    estimate: Count
+    low: Count
+    high: Count
+    capacity: Count
+
+
+class SensorMeta(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A sensor's unit and the range in which nobody is warned."""
+
+    name: Name
+    unit: Annotated[str, Meta(min_length=1, max_length=12)]
+    low: float
+    high: float
+
+
+class Birth(Message, frozen=True):
+    """Sent on every connection, and as the last will with ``online`` false. Signed, kind ``birth``.
+
+    Attributes:
+        online: False in the will: the session named by ``boot_id`` and ``conn_no`` has died.
+        conn_no: counts connections of one boot, from 1.
+        install_id: identifies the event store; a new one means the old was lost.
+        lock_kinds: by door, what the lock does without power.
+        liveness: the check in force; ``off`` is shown as a standing notice.
+        engine: face engine and the digest of its weights, empty when face entry is off.
+    """
+
+    online: bool
+    boot_id: Hex128
+    conn_no: Count
+    install_id: Hex128
+    mono_ms: Milliseconds
+    wall_ms: Milliseconds
+    clock: Clock
+    agent_version: Annotated[str, Meta(max_length=40)]
+    time_zone: Annotated[str, Meta(max_length=64)]
+    doors: list[DoorStatus]
+    lock_kinds: dict[str, str]
+    sensors: list[SensorMeta]
+    capacity: Count
+    liveness: Annotated[str, Meta(max_length=16)]
+    engine: Annotated[str, Meta(max_length=120)]
+
+
+class Heartbeat(Message, frozen=True):
+    """The lease. Signed, kind ``heartbeat``. Holds all that the hub shows as current state.
+
+    Attributes:
+        interval_s: time to the next one.
+        backlog: rows waiting in the outbox.
+        backlog_age_s: age of the oldest of them.
+        cameras: by camera, ``ok`` or ``lost``.
+        rejected: payloads this station refused since boot, by reason.
+    """
+
+    boot_id: Hex128
+    conn_no: Count
+    install_id: Hex128
+    mono_ms: Milliseconds
+    wall_ms: Milliseconds
+    clock: Clock
+    interval_s: float
+    doors: list[DoorStatus]
+    occupancy: OccupancyStatus
+    backlog: Count
+    backlog_age_s: float
+    cameras: dict[str, str]
+    rejected: dict[str, int]
+
+
+class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One fact worth keeping. (station, install_id, seq) names it for ever."""
+
+    seq: Annotated[int, Meta(ge=1, le=2**53)]
+    kind: EventKind
+    boot_id: Hex128
+    mono_ms: Milliseconds
+    wall_ms: Milliseconds
+    clock: Clock
+    data: dict[str, Scalar]
+
+
+class EventBatch(Message, frozen=True):
+    """Events in order of ``seq``. ``sent_mono_ms`` dates those of the same boot whatever the wall clock says."""
+
+    install_id: Hex128
+    boot_id: Hex128
+    sent_mono_ms: Milliseconds
+    items: Annotated[list[Event], Meta(min_length=1, max_length=BATCH_LIMIT)]
+
+
+class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One value of one sensor, in the unit announced at birth."""
+
+    seq: Annotated[int, Meta(ge=1, le=2**53)]
+    name: Name
+    value: float
+    boot_id: Hex128
+    mono_ms: Milliseconds
+    wall_ms: Milliseconds
+    clock: Clock
+
+
+class TelemetryBatch(Message, frozen=True):
+    """Readings in order of ``seq``."""
+
+    install_id: Hex128
+    boot_id: Hex128
+    sent_mono_ms: Milliseconds
+    items: Annotated[list[Reading], Meta(min_length=1, max_length=BATCH_LIMIT)]
+
+
+class Ack(Message, frozen=True):
+    """The hub has committed these; only now may the station forget them.
+
+    Attributes:
+        install_id: the store the sequence numbers belong to.
+        events: sequence numbers of events.
+        readings: sequence numbers of readings.
+        results: command ids whose result is stored.
+    """
+
+    install_id: Hex128
+    events: list[int] = []
+    readings: list[int] = []
+    results: list[str] = []
+
+
+class Order(Message, frozen=True):
+    """First step of a remote order. Signed by the hub, kind ``order.req``. Opens nothing by itself.
+
+    Attributes:
+        cmd_id: chosen by the hub, never used twice.
+        issued_ms: hub's wall clock.
+    """
+
+    cmd_id: Hex128
+    door: Name
+    verb: Literal["unlock"]
+    pulse_ms: PulseMs
+    issued_ms: Milliseconds
+
+
+class Challenge(Message, frozen=True):
+    """The station's answer to an ``Order``. Signed by the station, kind ``order.chal``.
+
+    Attributes:
+        nonce: 128 random bits that exist only in the station's memory, for ``CHALLENGE_LIFE_MS``.
+    """
+
+    cmd_id: Hex128
+    door: Name
+    verb: Literal["unlock"]
+    pulse_ms: PulseMs
+    boot_id: Hex128
+    nonce: Hex128
+
+
+class Go(Message, frozen=True):
+    """Second step: every field of the order, and the nonce. Signed by the hub, kind ``order.go``."""
+
+    cmd_id: Hex128
+    door: Name
+    verb: Literal["unlock"]
+    pulse_ms: PulseMs
+    issued_ms: Milliseconds
+    boot_id: Hex128
+    nonce: Hex128
+
+
+class Outcome(StrEnum):
+    """What the station says became of an order."""
+
+    PULSING = "pulsing"
+    OPENED = "opened"
+    PULSED_NOT_OPENED = "pulsed_not_opened"
+    ACTUATOR_FAULT = "actuator_fault"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def final(self) -> bool:
+        """Nothing may follow."""
+        return self is not Outcome.PULSING
+
+
+class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What was seen, in milliseconds of CLOCK_BOOTTIME (safety.md C11).
+
+    Attributes:
+        energised_mono_ms: relay commanded on.
+        released_mono_ms: relay commanded off.
+        relay_readback: level of the relay pin while it was commanded on.
+        opened_mono_ms: first opening of the contact inside the window of this pulse.
+        contact_before: contact open before the pulse; None when it could not be trusted.
+    """
+
+    energised_mono_ms: int | None = None
+    released_mono_ms: int | None = None
+    relay_readback: bool | None = None
+    opened_mono_ms: int | None = None
+    contact_before: bool | None = None
+
+
+class Result(Message, frozen=True):
+    """The station's word on an order, kept and resent until acknowledged. Signed by the station, kind ``order.res``.
+
+    Attributes:
+        code: why, when refused, expired or interrupted.
+    """
+
+    cmd_id: Hex128
+    install_id: Hex128
+    boot_id: Hex128
+    mono_ms: Milliseconds
+    wall_ms: Milliseconds
+    clock: Clock
+    outcome: Outcome
+    code: Code | None = None
+    evidence: Evidence = Evidence()
+
+
+class Ask(Message, frozen=True):
+    """A question that moves nothing. Signed by the hub, kind ``ask``, on ``down/req``.
+
+    Attributes:
+        what: ``rebirth``: send birth again; ``result``: what became of ``cmd_id``.
+    """
+
+    what: Literal["rebirth", "result"]
+    cmd_id: Hex128 | None = None
+
+
+class Reply(Message, frozen=True):
+    """Answer to ``Ask(what="result")`` when there is no result to resend. Signed by the station, kind ``reply``.
+
+    Attributes:
+        install_id: when it differs from the one that took the order, the store was lost and nobody can know.
+    """
+
+    cmd_id: Hex128
+    install_id: Hex128
+    boot_id: Hex128
+    known: Literal[False] = False
+
+
+SIGNED: Final[dict[str, type[Message]]] = {
+    "birth": Birth,
+    "heartbeat": Heartbeat,
+    "order.req": Order,
+    "order.chal": Challenge,
+    "order.go": Go,
+    "order.res": Result,
+    "ask": Ask,
+    "reply": Reply,
+}
+"""Bodies that only travel inside an ``Envelope``, by its kind."""
+
+PLAIN: Final[dict[str, type[Message]]] = {"event": EventBatch, "telemetry": TelemetryBatch, "ack": Ack}
+"""Bodies that travel bare: whoever forges them opens nothing."""
+
+MessageT = TypeVar("MessageT", bound=Message)
+
+_DECODERS: Final[dict[type[Message], msgspec.json.Decoder[Any]]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (*SIGNED.values(), *PLAIN.values())
+}
+
+
+def kind_of(body: Message) -> str:
+    """The envelope kind of a signed body."""
+    return _KINDS[type(body)]
+
+
+_KINDS: Final = {body: kind for kind, body in SIGNED.items()}
+
+
+def decode(payload: bytes, kind: type[MessageT], *, station: str | None = None) -> MessageT:
+    """Decode one bare body.
+
+    Args:
+        payload: JSON text, at most ``MAX_PAYLOAD_BYTES``.
+        kind: the message type expected.
+        station: when given, the body must name it (the topic it came on does).
+
+    Raises:
+        Refused: ``too_large``, ``malformed`` or ``wrong_station``.
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise Refused("too_large", f"{len(payload)} bytes")
+    try:
+        body: MessageT = _DECODERS[kind].decode(payload)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Refused("malformed", str(error)) from error
+    if station is not None and body.station != station:
+        raise Refused("wrong_station", body.station)
+    return body
+
+
+def encode(body: Message) -> bytes:
+    """Encode one bare body."""
+    return msgspec.json.encode(body)

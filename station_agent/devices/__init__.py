@@ -1,0 +1,1 @@
+"""Doors, buttons, sensors: each file holds a port, its real backend and its simulated twin."""

@@ -1,0 +1,143 @@
+"""Facts: everything the control thread is told. Past tense, immutable, put into one queue by whoever saw it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from firmware_config.wire import Go, Order
+from station_agent.core.entry import Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class ContactChanged:
+    """A debounced door contact moved."""
+
+    door: str
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContactFaulted:
+    """A door contact chatters or is cut: its level means nothing until ``ContactChanged`` comes again."""
+
+    door: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExitPressed:
+    """The exit button was pressed; the hardware has already cut lock power."""
+
+    door: str
+
+
+@dataclass(frozen=True, slots=True)
+class FireChanged:
+    """The fire panel's contact moved."""
+
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TamperChanged:
+    """The case was opened or closed."""
+
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MainsChanged:
+    """Mains power went or came."""
+
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FaceSeen:
+    """What one frame of a door's camera showed."""
+
+    door: str
+    sighting: Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class CameraChanged:
+    """A camera stopped or resumed delivering frames."""
+
+    camera: str
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SensorRead:
+    """A sensor was read; ``value`` is None when it could not be."""
+
+    name: str
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderArrived:
+    """A signed order, checked for signature and station, waits for its challenge."""
+
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class GoArrived:
+    """The hub answered a challenge; signature and station are checked, the nonce is not yet."""
+
+    go: Go
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRefused:
+    """A payload on a command topic was refused before it was an order."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResultAsked:
+    """The hub asks again what became of an order."""
+
+    cmd_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class IntentCommitted:
+    """The intent to carry out an order is on disk; ``ok`` is False when the disk refused it."""
+
+    cmd_id: str
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A question from outside: call back once every fact before this one has been dealt with."""
+
+    done: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The process is asked to end."""
+
+
+Fact: TypeAlias = (
+    ContactChanged
+    | ContactFaulted
+    | ExitPressed
+    | FireChanged
+    | TamperChanged
+    | MainsChanged
+    | FaceSeen
+    | CameraChanged
+    | SensorRead
+    | OrderArrived
+    | GoArrived
+    | OrderRefused
+    | ResultAsked
+    | IntentCommitted
+    | Settled
+    | Stopped
+)

@@ -1,0 +1,1 @@
+"""The way to the hub: MQTT, and the pump that empties the outbox."""
