@@ -7,6 +7,7 @@ correctness. Each listener binds a Unix datagram socket in one folder; ringing s
 import contextlib
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,16 @@ WEB: Final = "web"
 _LONGEST: Final = 8_192
 
 
+@contextlib.contextmanager
+def _short(folder: Path) -> Iterator[str]:
+    """A short name for a folder: the kernel takes at most 108 bytes of a socket's address."""
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
 class Bell:
     """Hears rings addressed to ``audience``."""
 
@@ -24,7 +35,8 @@ class Bell:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = folder / f"{audience}-{os.getpid()}-{os.urandom(3).hex()}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(self._path))
+        with _short(folder) as short:
+            self._socket.bind(f"{short}/{self._path.name}")
 
     def wait(self, timeout_s: float) -> list[str] | None:
         """Topics of the next ring, or None after ``timeout_s`` seconds of silence."""
@@ -54,13 +66,13 @@ class Ringer:
     def ring(self, audience: str, *topics: str) -> None:
         """Send ``topics`` to all listeners; the socket of one that died is removed."""
         raw = msgspec.json.encode(topics)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), _short(self._folder) as short:
             for path in self._folder.glob(f"{audience}-*"):
-                self._send(raw, path)
+                self._send(raw, path, f"{short}/{path.name}")
 
-    def _send(self, raw: bytes, path: Path) -> None:
+    def _send(self, raw: bytes, path: Path, address: str) -> None:
         try:
-            self._socket.sendto(raw, str(path))
+            self._socket.sendto(raw, address)
         except (ConnectionRefusedError, FileNotFoundError):
             path.unlink(missing_ok=True)
         except OSError:
