@@ -57,12 +57,14 @@ class DoorWiring(Section):
         relay: lock relay, energised to unlock.
         contact: door contact, active when the door is *open*.
         exit: exit button; it also acts on the lock in hardware, the agent only adds to it.
+        buzzer: warns the person at the door before it counts as held open.
     """
 
     id: Name
     relay: RelayOutput
     contact: DigitalInput
     exit: DigitalInput | None = None
+    buzzer: RelayOutput | None = None
 
 
 class CameraWiring(Section):
@@ -192,6 +194,8 @@ class HardwareProfile(Section):
             pins += [(f"{door.id} relay", door.relay.pin), (f"{door.id} contact", door.contact.pin)]
             if door.exit:
                 pins.append((f"{door.id} exit", door.exit.pin))
+            if door.buzzer:
+                pins.append((f"{door.id} buzzer", door.buzzer.pin))
         for use in ("fire", "tamper", "mains", "siren"):
             if wired := getattr(self, use):
                 pins.append((use, wired.pin))

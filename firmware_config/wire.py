@@ -83,6 +83,7 @@ class DoorState(StrEnum):
     FORCED = "forced"
     FIRE_CLOSED = "fire_closed"
     FIRE_OPEN = "fire_open"
+    FIRE_UNSENSED = "fire_unsensed"
     UNSENSED = "unsensed"
     UNSENSED_UNLOCKED = "unsensed_unlocked"
 
