@@ -115,17 +115,21 @@ class Verifier:
             raise Refused("too_large", f"{len(payload)} bytes")
         try:
             envelope = _ENVELOPE.decode(payload)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise Refused("malformed", str(error)) from error
         if envelope.kind != kind:
             raise Refused("wrong_kind", envelope.kind)
         if (key := self._keys.get(envelope.kid)) is None:
             raise Refused("unknown_key", envelope.kid)
-        body = envelope.body.encode("utf-8", errors="surrogatepass")
         try:
-            key.verify(base64.b64decode(envelope.sig, validate=True), _signed_bytes(envelope.kind, body))
-        except (InvalidSignature, binascii.Error) as error:
+            body = envelope.body.encode()
+            signature = base64.b64decode(envelope.sig, validate=True)
+            key.verify(signature, _signed_bytes(envelope.kind, body))
+        except (InvalidSignature, binascii.Error, UnicodeEncodeError) as error:
             raise Refused("bad_signature") from error
+        # Base64 has spare bits at its end: one signature, one spelling.
+        if base64.b64encode(signature).decode() != envelope.sig:
+            raise Refused("bad_signature", "not in canonical base64")
         return body
 
 
