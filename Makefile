@@ -27,8 +27,8 @@ check: setup-tests  ## lint, types, arrows
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit/test_arrows.py
 
-test: setup-tests  ## set up what the tests need and run all of them
-	@bash deploy/test.sh
+test: setup-tests  ## set up what the tests need and run all of them (ARGS=… for pytest)
+	@bash deploy/test.sh $(ARGS)
 
 bench: setup-tests  ## figures, with n and seed
 	$(BIN)/python -m tests.benchmarks

@@ -1,0 +1,1 @@
+"""The demo, really running, for the tests."""
