@@ -1,0 +1,168 @@
+"""The command ``station-agent``. Loads the configuration, runs until SIGTERM, and releases every relay on the way out."""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final, ParamSpec
+
+import click
+
+from firmware_config.load import ConfigError
+from firmware_config.signing import encode_public, load_private_key, new_private_key
+from firmware_config.station import Station, load_station
+from station_agent import log
+from station_agent.errors import AgentError
+
+BAD_CONFIGURATION: Final = 2
+FAILED: Final = 1
+
+P = ParamSpec("P")
+ConfigPath = click.Path(path_type=Path, dir_okay=False)
+
+
+def _telling_faults(command: Callable[P, None]) -> Callable[P, None]:
+    """Exit 2 with every fault of a configuration, 1 with what else went wrong."""
+
+    @wraps(command)
+    def told(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except ConfigError as error:
+            click.echo(str(error), err=True)
+            sys.exit(BAD_CONFIGURATION)
+        except (AgentError, OSError) as error:
+            click.echo(f"station-agent: {error}", err=True)
+            sys.exit(FAILED)
+
+    return told
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="yizhan")
+def main() -> None:
+    """Runs one worker service station: door, face entry, sensors, and the link to the hub."""
+
+
+@main.command()
+@click.option("--config", "config", required=True, type=ConfigPath, help="Station file.")
+@click.option("--simulate", is_flag=True, help="Simulated wires and camera instead of real ones.")
+@click.option(
+    "--trace", type=ConfigPath, help="With --simulate: write every edge of every wire to this file."
+)
+@click.option("--control", type=ConfigPath, help="With --simulate: socket that acts as the world outside.")
+@click.option("--verbose", is_flag=True, help="Log what is only of interest when something is wrong.")
+@_telling_faults
+def run(*, config: Path, simulate: bool, trace: Path | None, control: Path | None, verbose: bool) -> None:
+    """Run the station until SIGTERM."""
+    from station_agent.wiring import run_station  # noqa: PLC0415 (loads OpenCV: the other commands need none)
+
+    if (trace or control) and not simulate:
+        message = "--trace and --control act on simulated wires: they need --simulate"
+        raise click.UsageError(message)
+    log.set_up(verbose=verbose)
+    run_station(load_station(config), simulate=simulate, trace=trace, control=control)
+
+
+@main.command("check-config")
+@click.argument("config", type=ConfigPath)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def check_config(*, config: Path, as_json: bool) -> None:
+    """Check a station file and the hardware profile it names."""
+    try:
+        station = load_station(config)
+    except ConfigError as error:
+        if as_json:
+            click.echo(json.dumps({"ok": False, "file": str(error.path), "faults": error.faults}))
+        else:
+            click.echo(str(error), err=True)
+        sys.exit(BAD_CONFIGURATION)
+    summary = _summary(station)
+    click.echo(json.dumps({"ok": True, **summary}, ensure_ascii=False) if as_json else _lines(summary))
+
+
+@main.command()
+@click.option("--config", "config", required=True, type=ConfigPath, help="Station file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@_telling_faults
+def doctor(*, config: Path, as_json: bool) -> None:
+    """Check everything the station needs, on this machine, now."""
+    from station_agent.doctor import examine  # noqa: PLC0415 (loads OpenCV)
+
+    findings = examine(load_station(config))
+    if as_json:
+        click.echo(
+            json.dumps({"ok": all(item.ok for item in findings), "checks": [item.row() for item in findings]})
+        )
+    else:
+        for item in findings:
+            click.echo(f"{'ok  ' if item.ok else 'FAIL'}  {item.name}: {item.detail}")
+    if not all(item.ok for item in findings):
+        sys.exit(FAILED)
+
+
+@main.command()
+@click.option("--config", "config", required=True, type=ConfigPath, help="Station file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@_telling_faults
+def provision(*, config: Path, as_json: bool) -> None:
+    """Make this station's signing key, if it has none, and print its public half for the hub."""
+    station = load_station(config)
+    path = station.beside(station.config.signing_key_file)
+    try:
+        key = load_private_key(path) if path.exists() else new_private_key(path)
+    except ValueError as error:
+        raise ConfigError(path, [f"signing_key_file: {error}"]) from error
+    public = encode_public(key.public_key())
+    found = {"station": station.config.station, "public": public}
+    click.echo(json.dumps(found) if as_json else f"station {found['station']}\npublic key {public}")
+
+
+@main.group()
+def bench() -> None:
+    """Measure this machine."""
+
+
+@bench.command("faces")
+@click.option(
+    "--dataset",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="One sub-folder of pictures per person.",
+)
+@click.option(
+    "--engine", type=click.Choice(["opencv", "face-recognition"]), default="opencv", show_default=True
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@_telling_faults
+def bench_faces(*, dataset: Path, engine: str, as_json: bool) -> None:
+    """Verification rates and times of a face engine on a folder of pictures."""
+    from station_agent import bench_faces as faces  # noqa: PLC0415 (loads OpenCV or dlib)
+
+    report = faces.run(dataset, engine)
+    click.echo(json.dumps(report) if as_json else faces.format_table(report))
+
+
+def _summary(station: Station) -> dict[str, Any]:
+    config, profile = station.config, station.profile
+    return {
+        "station": config.station,
+        "name": config.name,
+        "profile": profile.title,
+        "doors": [door.id for door in config.doors],
+        "cameras": [camera.id for camera in profile.cameras],
+        "sensors": [sensor.name for sensor in profile.sensors],
+        "broker": f"{config.broker.host}:{config.broker.port}",
+        "liveness": config.face.liveness,
+    }
+
+
+def _lines(summary: dict[str, Any]) -> str:
+    return "\n".join(
+        f"{key}: {', '.join(value) if isinstance(value, list) else value}" for key, value in summary.items()
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""``station-agent doctor``: everything the station needs, looked at one by one, each with what to do about it."""
+
+import shutil
+import socket
+import sqlite3
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from firmware_config.signing import load_private_key
+from firmware_config.station import Station
+from station_agent.clock import SystemClock
+from station_agent.errors import AgentError
+from station_agent.vision.models import opencv_models
+
+LEAST_FREE_BYTES: Final = 256 * 1024 * 1024
+OWNER_ONLY: Final = 0o077
+CONNECT_S: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+
+    def row(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"name": self.name, "ok": self.ok, "detail": self.detail}
+
+
+def examine(station: Station) -> list[Finding]:
+    """Look at everything; a check that fails unexpectedly is a finding too."""
+    return [_look(name, check) for name, check in _checks(station)]
+
+
+def _look(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name=name, ok=True, detail=check())
+    except (AgentError, OSError, ValueError) as error:
+        return Finding(name=name, ok=False, detail=str(error))
+
+
+def _checks(station: Station) -> Iterator[tuple[str, Callable[[], str]]]:
+    yield "station file", lambda: f"{station.path}, profile {station.profile.title}"
+    yield "signing key", lambda: _signing_key(station)
+    yield "data folder", lambda: _data_folder(station.beside(station.config.data_dir))
+    yield "SQLite", lambda: sqlite3.sqlite_version
+    yield "clock", _clock
+    if station.config.face.enabled:
+        yield "face models", lambda: _models(station)
+    yield "broker", lambda: _broker(station)
+    if station.profile.board != "bench":
+        yield "GPIO", _gpio
+    for camera in station.profile.cameras:
+        if camera.kind == "usb":
+            yield f"camera {camera.id}", lambda source=camera.source: _device(source)  # type: ignore[misc]
+    for sensor in station.profile.sensors:
+        if sensor.kind != "simulated":
+            yield f"sensor {sensor.name}", lambda source=sensor.source: _device(source)  # type: ignore[misc]
+
+
+def _signing_key(station: Station) -> str:
+    path = station.beside(station.config.signing_key_file)
+    if not path.exists():
+        message = f"{path}: missing; run `station-agent provision`"
+        raise AgentError(message)
+    load_private_key(path)
+    if path.stat().st_mode & OWNER_ONLY:
+        message = f"{path}: others can read it; run `chmod 600 {path}`"
+        raise AgentError(message)
+    return str(path)
+
+
+def _data_folder(path: Path) -> str:
+    path.mkdir(parents=True, exist_ok=True)
+    probe = path / ".doctor"
+    probe.write_bytes(b"x")
+    probe.unlink()
+    free = shutil.disk_usage(path).free
+    if free < LEAST_FREE_BYTES:
+        message = f"{path}: only {free // 2**20} MiB free, needs {LEAST_FREE_BYTES // 2**20}"
+        raise AgentError(message)
+    return f"{path}, {free // 2**20} MiB free"
+
+
+def _clock() -> str:
+    trust = SystemClock().stamp().trust
+    return (
+        "synchronised"
+        if trust == "synced"
+        else "not synchronised: events are dated by the hub, the door works on"
+    )
+
+
+def _models(station: Station) -> str:
+    models = opencv_models(station.config.face.models, beside=station.beside)
+    return f"{models.detector.checked().name}, {models.recogniser.checked().name}"
+
+
+def _broker(station: Station) -> str:
+    broker = station.config.broker
+    with socket.create_connection((broker.host, broker.port), timeout=CONNECT_S) as plain:
+        if not broker.tls:
+            return f"{broker.host}:{broker.port} answers"
+        context = ssl.create_default_context(cafile=str(broker.ca_file) if broker.ca_file else None)
+        with context.wrap_socket(plain, server_hostname=broker.host) as secure:
+            return f"{broker.host}:{broker.port} answers with {secure.version()}"
+
+
+def _gpio() -> str:
+    chips = sorted(Path("/dev").glob("gpiochip*"))
+    if not chips:
+        message = "no /dev/gpiochip*: is this a Raspberry Pi, and may this user see it?"
+        raise AgentError(message)
+    return ", ".join(str(chip) for chip in chips)
+
+
+def _device(source: str) -> str:
+    if not Path(source).exists():
+        message = f"{source}: missing"
+        raise AgentError(message)
+    return source

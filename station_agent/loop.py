@@ -1,0 +1,131 @@
+"""The control thread: facts and deadlines in, deeds out. It alone touches doors, siren and the order judge.
+
+It never waits for disk, network or camera: those threads put facts into its queue. A deadline comes before the queue,
+so that a chattering contact cannot starve the end of a pulse.
+"""
+
+import queue
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from firmware_config.wire import DoorStatus, OccupancyStatus
+from station_agent import facts
+from station_agent.clock import Clock
+from station_agent.core.door import DoorInput
+from station_agent.doorkeeper import Doorkeeper
+from station_agent.facts import Fact
+from station_agent.orders import Orders
+from station_agent.room import Room
+from station_agent.visits import Visits
+
+LONGEST_WAIT_S: Final = 1.0
+"""The loop wakes at least this often, so that the watchdog can tell a live loop from a dead one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the heartbeat says of this moment. Replaced as a whole, so any thread may read it."""
+
+    doors: Sequence[DoorStatus]
+    occupancy: OccupancyStatus
+    cameras: Mapping[str, str]
+
+
+class ControlLoop:
+    """Runs until ``facts.Stopped``; then every relay is released, whatever happened."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        keepers: Mapping[str, Doorkeeper],
+        orders: Orders,
+        visits: Visits,
+        room: Room,
+        alive: Callable[[], None],
+    ) -> None:
+        self._inbox: queue.SimpleQueue[Fact] = queue.SimpleQueue()
+        self._clock = clock
+        self._keepers = keepers
+        self._orders = orders
+        self._visits = visits
+        self._room = room
+        self._alive = alive
+        self._running = True
+        self._dispatch: Final[dict[type[Any], Callable[[Any], None]]] = {
+            facts.ContactChanged: lambda fact: keepers[fact.door].contact(is_open=fact.open),
+            facts.ContactFaulted: lambda fact: keepers[fact.door].contact_faulted(),
+            facts.ExitPressed: lambda fact: keepers[fact.door].exit_pressed(),
+            facts.FireChanged: self._fire,
+            facts.TamperChanged: room.tamper,
+            facts.MainsChanged: room.mains,
+            facts.FaceSeen: visits.seen,
+            facts.CameraChanged: room.camera,
+            facts.SensorRead: room.sensor,
+            facts.OrderArrived: orders.arrived,
+            facts.GoArrived: orders.go,
+            facts.OrderRefused: orders.refused,
+            facts.ResultAsked: orders.asked,
+            facts.IntentCommitted: orders.committed,
+            facts.Settled: lambda fact: fact.done(),
+            facts.Stopped: self._stop,
+        }
+        self.snapshot = self._look()
+
+    def put(self, fact: Fact) -> None:
+        """Tell the loop something. Any thread; never blocks."""
+        self._inbox.put(fact)
+
+    def run(self) -> None:
+        """Work until stopped."""
+        for keeper in self._keepers.values():
+            keeper.begin()
+        while self._running:
+            self._alive()
+            if self._expire():
+                continue
+            try:
+                fact = self._inbox.get(timeout=self._wait_s())
+            except queue.Empty:
+                continue
+            self._dispatch[type(fact)](fact)
+            self.snapshot = self._look()
+
+    def _expire(self) -> bool:
+        """Deal with every deadline that has passed. True when there was one."""
+        now_s = self._clock.monotonic_s()
+        late = [keeper for keeper in self._keepers.values() if _passed(keeper.deadline_s, now_s)]
+        for keeper in late:
+            keeper.feed(DoorInput.TIMED_OUT)
+        room_late = _passed(self._room.deadline_s, now_s)
+        if room_late:
+            self._room.tick()
+        if late or room_late:
+            self.snapshot = self._look()
+        return bool(late) or room_late
+
+    def _wait_s(self) -> float:
+        deadlines = [self._room.deadline_s, *(keeper.deadline_s for keeper in self._keepers.values())]
+        now_s = self._clock.monotonic_s()
+        waits = [deadline - now_s for deadline in deadlines if deadline is not None]
+        return max(0.0, min([LONGEST_WAIT_S, *waits]))
+
+    def _look(self) -> Snapshot:
+        return Snapshot(
+            doors=[keeper.status() for keeper in self._keepers.values()],
+            occupancy=self._room.occupancy(),
+            cameras=self._room.cameras(),
+        )
+
+    def _fire(self, fact: facts.FireChanged) -> None:
+        for keeper in self._keepers.values():
+            keeper.fire(active=fact.active)
+        self._room.fire(fact)
+
+    def _stop(self, _: facts.Stopped) -> None:
+        self._running = False
+
+
+def _passed(deadline_s: float | None, now_s: float) -> bool:
+    return deadline_s is not None and deadline_s <= now_s

@@ -1,0 +1,108 @@
+"""Remote orders on the control thread: asks the judge, writes intents, starts pulses, keeps results."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from firmware_config.wire import Challenge, EventKind, Evidence, Outcome, Reply, Result, Scalar
+from station_agent import facts
+from station_agent.clock import Clock
+from station_agent.core.commands import Commands, Ignored, Intent, StartPulse
+from station_agent.core.door import refusal
+from station_agent.doorkeeper import Cause, Doorkeeper
+
+
+class Link(Protocol):
+    """The way to the hub for what must not wait in the outbox."""
+
+    def send_challenge(self, challenge: Challenge) -> None:
+        """Send it now or never: it dies in 3 s."""
+
+    def send_reply(self, reply: Reply) -> None:
+        """Answer a question of the hub."""
+
+
+class Answers(Protocol):
+    """The durable memory of orders."""
+
+    def commit_intent(self, cmd_id: str, digest: str, on_done: Callable[[bool], None]) -> None:
+        """Write that ``cmd_id`` is about to be carried out; call back from another thread once it is on disk."""
+
+    def put_result(self, result: Result) -> None:
+        """Keep a result until the hub has it."""
+
+
+class Orders:
+    """One for the station. Control thread only."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        commands: Commands,
+        keepers: Mapping[str, Doorkeeper],
+        answers: Answers,
+        link: Link,
+        put: Callable[[facts.Fact], None],
+        record: Callable[[EventKind, Mapping[str, Scalar]], None],
+    ) -> None:
+        self._clock = clock
+        self._commands = commands
+        self._keepers = keepers
+        self._answers = answers
+        self._link = link
+        self._put = put
+        self._record = record
+        self._intended: dict[str, str] = {}
+
+    def arrived(self, fact: facts.OrderArrived) -> None:
+        """First step: challenge it, refuse it, or repeat the old answer."""
+        self._answer(self._commands.order(fact.order, self._clock.stamp(), self._refusal(fact.order.door)))
+
+    def go(self, fact: facts.GoArrived) -> None:
+        """Second step: write the intent, or refuse."""
+        answer = self._commands.go(fact.go, self._clock.stamp(), self._refusal(fact.go.door))
+        if isinstance(answer, Intent):
+            cmd_id = answer.cmd_id
+            self._intended[cmd_id] = fact.go.door
+            self._answers.commit_intent(
+                cmd_id, answer.digest, lambda ok: self._put(facts.IntentCommitted(cmd_id=cmd_id, ok=ok))
+            )
+        else:
+            self._answer(answer)
+
+    def committed(self, fact: facts.IntentCommitted) -> None:
+        """Third step: the intent is on disk, so pulse."""
+        door = self._intended.pop(fact.cmd_id)
+        answer = self._commands.committed(fact.cmd_id, self._clock.stamp(), self._refusal(door), ok=fact.ok)
+        if not isinstance(answer, StartPulse):
+            self._answer(answer)
+            return
+        keeper = self._keepers[answer.door]
+        keeper.grant(Cause(via="order", cmd_id=answer.cmd_id), pulse_s=answer.pulse_ms / 1000)
+        self._answer(self._commands.pulsing(answer.cmd_id, keeper.evidence, self._clock.stamp()))
+
+    def ended(self, cmd_id: str, outcome: Outcome, evidence: Evidence, code: str | None) -> None:
+        """The door says how it ended."""
+        self._answer(self._commands.finished(cmd_id, outcome, evidence, self._clock.stamp(), code))
+
+    def asked(self, fact: facts.ResultAsked) -> None:
+        """The hub missed the answer."""
+        self._answer(self._commands.asked(fact.cmd_id, self._clock.stamp()))
+
+    def refused(self, fact: facts.OrderRefused) -> None:
+        """Something on a command topic was no order of our hub's."""
+        self._record(EventKind.ORDER_REFUSED, {"reason": fact.reason})
+
+    def _refusal(self, door: str) -> str | None:
+        keeper = self._keepers.get(door)
+        return refusal(keeper.state) if keeper else None
+
+    def _answer(self, answer: Challenge | Result | Reply | Ignored) -> None:
+        if isinstance(answer, Challenge):
+            self._link.send_challenge(answer)
+        elif isinstance(answer, Result):
+            self._answers.put_result(answer)
+        elif isinstance(answer, Reply):
+            self._link.send_reply(answer)
+        elif answer.reason == "conflict":
+            self._record(EventKind.ORDER_REFUSED, {"reason": "conflict", "cmd_id": answer.cmd_id})
