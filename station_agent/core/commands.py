@@ -236,7 +236,7 @@ class Commands:
         return running.word
 
     def finished(
-        self, cmd_id: str, outcome: Outcome, evidence: Evidence, at: Moment, *, code: str | None = None
+        self, cmd_id: str, outcome: Outcome, evidence: Evidence, at: Moment, code: str | None = None
     ) -> Result | Ignored:
         """The pulse and its window are over, or the door would not be pulsed: the final word."""
         running = self._running(cmd_id)

@@ -1,0 +1,182 @@
+"""The station's two store files as one thing, and their tables.
+
+``safety.db`` holds events, results and answered orders, flushed to disk at every commit; ``telemetry.db`` holds
+readings. Each is opened, checked, and replaced when damaged, by itself; each has an ``install_id`` of its own, so a new
+file never reuses the numbers of a lost one.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from firmware_config.wire import Ack, EventKind, Result, Scalar
+from station_agent.clock import Stamp
+from station_agent.core.commands import Known
+from station_agent.store.answered import Answered
+from station_agent.store.db import Schema
+from station_agent.store.outbox import Backlog, Outbox
+from station_agent.store.telemetry import LINGER_S, Telemetry
+from station_agent.store.writer import Writer
+
+_COMMON: Final = """
+CREATE TABLE identity (
+    name TEXT CONSTRAINT pk_identity PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT;
+CREATE TABLE counter (
+    name TEXT CONSTRAINT pk_counter PRIMARY KEY,
+    value INTEGER NOT NULL CONSTRAINT ck_counter_value CHECK (value >= 0)
+) STRICT;
+"""
+
+SAFETY: Final = Schema(
+    synchronous="FULL",
+    migrations=(
+        _COMMON,
+        """
+INSERT INTO counter VALUES ('event_seq', 0);
+CREATE TABLE event (
+    seq INTEGER CONSTRAINT pk_event PRIMARY KEY,
+    kind TEXT NOT NULL,
+    data TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    mono_ms INTEGER NOT NULL,
+    wall_ms INTEGER NOT NULL,
+    clock TEXT NOT NULL
+) STRICT;
+CREATE TABLE result (
+    seq INTEGER CONSTRAINT pk_result PRIMARY KEY AUTOINCREMENT,
+    cmd_id TEXT NOT NULL CONSTRAINT uq_result_cmd_id UNIQUE,
+    final INTEGER NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+CREATE TABLE answered (
+    id INTEGER CONSTRAINT pk_answered PRIMARY KEY AUTOINCREMENT,
+    cmd_id TEXT NOT NULL CONSTRAINT uq_answered_cmd_id UNIQUE,
+    digest TEXT NOT NULL,
+    final INTEGER NOT NULL,
+    body TEXT,
+    wall_ms INTEGER NOT NULL,
+    clock TEXT NOT NULL,
+    CONSTRAINT ck_answered_final_has_body CHECK (NOT final OR body IS NOT NULL)
+) STRICT;
+CREATE INDEX ix_answered_wall_ms ON answered (wall_ms) WHERE final AND clock = 'synced';
+CREATE INDEX ix_answered_open ON answered (id) WHERE NOT final;
+""",
+    ),
+)
+
+TELEMETRY: Final = Schema(
+    synchronous="NORMAL",
+    migrations=(
+        _COMMON,
+        """
+INSERT INTO counter VALUES ('reading_seq', 0), ('thinned', 0);
+CREATE TABLE reading (
+    seq INTEGER CONSTRAINT pk_reading PRIMARY KEY,
+    name TEXT NOT NULL,
+    value REAL NOT NULL,
+    boot_id TEXT NOT NULL,
+    mono_ms INTEGER NOT NULL,
+    wall_ms INTEGER NOT NULL,
+    clock TEXT NOT NULL
+) STRICT;
+""",
+    ),
+)
+
+
+class Store:
+    """Everything the control thread and the link keep. Puts return at once; ``barrier`` waits for the disk.
+
+    Attributes:
+        install_id: of ``safety.db``; a new one means that events and answers were lost.
+        set_aside: damaged files that were moved away when this was opened.
+        outbox: events and results, for the pump.
+        telemetry: readings, for the pump.
+    """
+
+    def __init__(self, folder: Path, *, station: str, stamp: Stamp) -> None:
+        """Open or make both files.
+
+        Args:
+            folder: the station's ``data_dir``.
+            station: own id.
+            stamp: this moment.
+
+        Raises:
+            StoreError: a file is in use by another process, or was written by a newer release.
+        """
+        self._listeners: list[Callable[[], None]] = []
+        self._safety = Writer(folder / "safety.db", SAFETY)
+        try:
+            self._telemetry = Writer(folder / "telemetry.db", TELEMETRY, linger_s=LINGER_S)
+        except BaseException:
+            self._safety.close()
+            raise
+        self.set_aside = [file for file in (self._safety.set_aside, self._telemetry.set_aside) if file]
+        self.install_id = _identity(self._safety)
+        self._answered = Answered(self._safety, station=station, install_id=self.install_id, stamp=stamp)
+        self.outbox = Outbox(self._safety, install_id=self.install_id, on_rows=self._tell)
+        self.telemetry = Telemetry(self._telemetry, install_id=_identity(self._telemetry), on_rows=self._tell)
+
+    def listen(self, callback: Callable[[], None]) -> None:
+        """Call back, on a writer's thread, whenever rows were added."""
+        self._listeners.append(callback)
+
+    def put_event(self, kind: EventKind, data: Mapping[str, Scalar], stamp: Stamp) -> None:
+        """Keep an event. Returns at once."""
+        self.outbox.put_event(kind, data, stamp)
+
+    def put_reading(self, name: str, value: float, stamp: Stamp) -> None:
+        """Keep a reading. Returns at once."""
+        self.telemetry.put_reading(name, value, stamp)
+
+    def put_result(self, result: Result, *, digest: str = "") -> None:
+        """Keep a result and send it until the hub has it. Returns at once."""
+        self.outbox.put_result(result, digest=digest)
+
+    def commit_intent(self, cmd_id: str, digest: str, on_done: Callable[[bool], None]) -> None:
+        """Put "about to pulse" on disk, then call back from the writer's thread."""
+        self._answered.commit_intent(cmd_id, digest, on_done)
+
+    def recall(self) -> dict[str, Known]:
+        """All answered orders, oldest first."""
+        return self._answered.recall()
+
+    def acknowledge(self, ack: Ack) -> None:
+        """Forget what the hub has committed. Returns at once."""
+        self.outbox.acknowledge(ack)
+        self.telemetry.acknowledge(ack)
+
+    def backlog(self) -> Backlog:
+        """Events and results that wait for the hub."""
+        return self.outbox.backlog()
+
+    def barrier(self, timeout_s: float | None = None) -> bool:
+        """Wait until every event and result put before is committed; False when it is not, or not in time."""
+        return self.outbox.barrier(timeout_s)
+
+    def close(self) -> None:
+        """Write what waits in memory, then close both files."""
+        self.outbox.close()
+        self.telemetry.close()
+        self._safety.close()
+        self._telemetry.close()
+
+    def _tell(self) -> None:
+        for callback in self._listeners:
+            callback()
+
+
+def _identity(writer: Writer) -> str:
+    return writer.call(partial(_install_id, fresh=os.urandom(16).hex()))
+
+
+def _install_id(connection: sqlite3.Connection, *, fresh: str) -> str:
+    connection.execute("INSERT OR IGNORE INTO identity VALUES ('install_id', ?)", (fresh,))
+    (install_id,) = connection.execute("SELECT value FROM identity WHERE name = 'install_id'").fetchone()
+    return str(install_id)
