@@ -55,11 +55,12 @@ class Debounce:
 
         Args:
             active: the raw level now.
-            now_s: monotonic time, never smaller than before.
+            now_s: monotonic time; one before the last edge counts as that edge's.
 
         Returns:
             Levels that have come to count since the last call, in order.
         """
+        now_s = max(now_s, self._since_s)  # a driver may tell an edge late
         told = list(self._settled(now_s))
         if active != self._raw:
             self._raw, self._since_s = active, now_s
