@@ -76,14 +76,11 @@ class Feed(Generic[T, R]):
             _LOG.error("store_feed_full", extra={"file": str(self._writer.path), "limit": self._limit})
         return False
 
-    def barrier(self, timeout_s: float | None) -> bool:
-        """Wait until everything put before is committed; False when the disk refuses, or not in time."""
+    def barrier(self, timeout_s: float) -> bool:
+        """Wait until everything put before is committed; False when it is not in time."""
         with self._changed:
             last = self._last
-            return (
-                self._changed.wait_for(lambda: self._safe >= last or self._failing, timeout_s)
-                and self._safe >= last
-            )
+            return self._changed.wait_for(lambda: self._safe >= last, timeout_s)
 
     def close(self) -> None:
         """Try once more, then no more. What is still not kept is lost, and said so."""

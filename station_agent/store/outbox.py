@@ -120,8 +120,8 @@ class Outbox:
         """
         self._feed.put(_Answer(result, digest))
 
-    def barrier(self, timeout_s: float | None = None) -> bool:
-        """Wait until everything put before is committed; False when it is not, or not in time."""
+    def barrier(self, timeout_s: float) -> bool:
+        """Wait until everything put before is committed; False when it is not in time."""
         return self._feed.barrier(timeout_s)
 
     def events(self, limit: int, *, after: int = 0, upto: int = 2**53) -> list[Event]:

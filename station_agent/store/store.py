@@ -156,8 +156,8 @@ class Store:
         """Events and results that wait for the hub."""
         return self.outbox.backlog()
 
-    def barrier(self, timeout_s: float | None = None) -> bool:
-        """Wait until every event and result put before is committed; False when it is not, or not in time."""
+    def barrier(self, timeout_s: float) -> bool:
+        """Wait until every event and result put before is committed; False when it is not in time."""
         return self.outbox.barrier(timeout_s)
 
     def close(self) -> None:

@@ -77,7 +77,7 @@ class Telemetry:
         if ack.install_id == self.install_id and ack.readings:
             self._writer.submit(partial(_forget, ack=ack), urgent=False)
 
-    def barrier(self, timeout_s: float | None = None) -> bool:
+    def barrier(self, timeout_s: float) -> bool:
         """Wait until everything put before is committed."""
         self._writer.submit(lambda _: None)  # an urgent job takes the patient ones along
         return self._feed.barrier(timeout_s)
