@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -17,6 +18,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+from cloud_hub.settings import Hub
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -62,6 +65,13 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012 (declarative)
 
 
+def _dumps(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+_JSON: dict[str, Any] = {"json_serializer": _dumps, "json_deserializer": msgspec.json.decode}
+
+
 def utc_now() -> datetime:
     """This moment on the hub's clock."""
     return datetime.now(UTC)
@@ -71,11 +81,23 @@ def make_engine(url: str | URL) -> Engine:
     """An engine with the settings that this project's guarantees rest on."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(parsed, connect_args={"timeout": 15})
+        engine = create_engine(parsed, connect_args={"timeout": 15}, **_JSON)
         event.listen(engine, "connect", _tune_sqlite)
         event.listen(engine, "begin", _begin_immediately)
         return engine
-    return create_engine(parsed, pool_size=10, max_overflow=40, pool_pre_ping=True)
+    return create_engine(parsed, pool_size=10, max_overflow=40, pool_pre_ping=True, **_JSON)
+
+
+def url_of(hub: Hub) -> URL:
+    """Address of the hub's database, with its password from the file that the settings name.
+
+    Raises:
+        OSError: the password file cannot be read.
+    """
+    url = make_url(hub.database_url)
+    if (file := hub.settings.database_password_file) is not None:
+        url = url.set(password=hub.beside(file).read_text(encoding="utf-8").strip())
+    return url
 
 
 def make_sessions(engine: Engine) -> sessionmaker[Session]:

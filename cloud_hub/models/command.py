@@ -31,7 +31,7 @@ class CommandState(StrEnum):
 
 
 class Command(Base):
-    """One order. The database itself holds that a door has at most one that is not final.
+    """One order. The database itself holds that a door has at most one that is live: neither final nor ``UNKNOWN``.
 
     Attributes:
         requested_by: ``user:NAME`` or ``token:NAME``.
@@ -48,11 +48,12 @@ class Command(Base):
             "station_id",
             "door_id",
             unique=True,
-            sqlite_where=text("final = 0"),
-            postgresql_where=text("NOT final"),
+            sqlite_where=text("final = 0 AND state <> 'UNKNOWN'"),
+            postgresql_where=text("NOT final AND state <> 'UNKNOWN'"),
         ),
         Index("ix_command_final_due_at", "final", "due_at"),
         Index("ix_command_station_id_requested_at", "station_id", "requested_at"),
+        Index("ix_command_requested_by_requested_at", "requested_by", "requested_at"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from cloud_hub.db import Base
+from cloud_hub.db import Base, BigId
 
 
 class Presence(StrEnum):
@@ -53,16 +53,16 @@ class StationStatus(Base):
     station_id: Mapped[str] = mapped_column(ForeignKey("station.id"), primary_key=True)
     presence: Mapped[str] = mapped_column(String(8), default=Presence.UNKNOWN)
     presence_since: Mapped[datetime]
-    heartbeat_at: Mapped[datetime | None] = mapped_column(index=True)
+    heartbeat_at: Mapped[datetime | None]
     interval_s: Mapped[float] = mapped_column(default=5.0)
     boot_id: Mapped[str | None] = mapped_column(String(32))
-    conn_no: Mapped[int] = mapped_column(default=0)
+    conn_no: Mapped[int] = mapped_column(BigId, default=0)
     install_id: Mapped[str | None] = mapped_column(String(32))
     clock: Mapped[str] = mapped_column(String(8), default="unsynced")
     agent_version: Mapped[str] = mapped_column(String(40), default="")
     engine: Mapped[str] = mapped_column(String(120), default="")
     liveness: Mapped[str] = mapped_column(String(16), default="")
-    backlog: Mapped[int] = mapped_column(default=0)
+    backlog: Mapped[int] = mapped_column(BigId, default=0)
     backlog_age_s: Mapped[float] = mapped_column(default=0.0)
     cameras: Mapped[dict[str, Any]] = mapped_column(default=dict)
     rejected: Mapped[dict[str, Any]] = mapped_column(default=dict)

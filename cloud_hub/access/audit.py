@@ -1,0 +1,119 @@
+"""The audit log as a hash chain: each entry's hash covers its own columns and the hash before it.
+
+Whoever edits, deletes or reorders an entry breaks the chain from there on. A cut-off tail cannot be seen from inside:
+compare with a head kept elsewhere (``verify(expected=…)``, safety.md W8).
+
+Lock order: ``record`` comes after every other row lock of its transaction, because its own is held until the commit.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from cloud_hub.models import AuditEntry
+
+GENESIS: Final = "0" * 64
+"""What the first entry holds in place of a hash before it."""
+
+_LOCK: Final = 0x79_7A_61_75
+"""PostgreSQL advisory lock that makes writers of the chain take turns. SQLite has one writer anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check of the whole chain found.
+
+    Attributes:
+        entries: how many were read, up to the fault.
+        head: ``id:hash`` of the last good entry; keep it elsewhere.
+        fault: the first thing wrong, None when all is well.
+    """
+
+    entries: int
+    head: str
+    fault: str | None
+
+    @property
+    def ok(self) -> bool:
+        """Nothing was changed."""
+        return self.fault is None
+
+
+def record(
+    session: Session, *, actor: str, action: str, target: str, detail: dict[str, Any], now: datetime
+) -> AuditEntry:
+    """Append one entry in the session's transaction.
+
+    Args:
+        session: a writing session.
+        actor: ``user:NAME``, ``token:NAME``, ``station:ID`` or ``hub``.
+        action: ``subject:action:result``.
+        target: id of what it was done to.
+        detail: values that JSON can hold.
+        now: aware time.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    tail = session.execute(
+        select(AuditEntry.id, AuditEntry.hash).order_by(AuditEntry.id.desc()).limit(1)
+    ).first()
+    entry = AuditEntry(
+        id=1 if tail is None else tail.id + 1,
+        at=now,
+        actor=actor,
+        action=action,
+        target=target,
+        detail=msgspec.json.decode(msgspec.json.encode(detail)),
+        previous_hash=GENESIS if tail is None else tail.hash,
+    )
+    entry.hash = _hash(entry)
+    session.add(entry)
+    session.flush()
+    return entry
+
+
+def verify(session: Session, *, expected: str | None = None) -> Report:
+    """Walk the whole chain.
+
+    Args:
+        session: reading is enough.
+        expected: a ``head`` of an earlier report that must still be part of the chain.
+    """
+    count, previous, wanted_at = 0, GENESIS, int(expected.partition(":")[0]) if expected else 0
+    for entry in session.scalars(select(AuditEntry).order_by(AuditEntry.id).execution_options(yield_per=500)):
+        fault = _fault(entry, count + 1, previous)
+        if fault is None and entry.id == wanted_at and f"{entry.id}:{entry.hash}" != expected:
+            fault = f"entry {entry.id}: is not the one that the given head names"
+        if fault is not None:
+            return Report(entries=count, head=f"{count}:{previous}", fault=fault)
+        count, previous = entry.id, entry.hash
+    fault = f"entries {count + 1} to {wanted_at} are missing at the end" if wanted_at > count else None
+    return Report(entries=count, head=f"{count}:{previous}", fault=fault)
+
+
+def _fault(entry: AuditEntry, expected_id: int, previous: str) -> str | None:
+    if entry.id != expected_id:
+        return f"entry {expected_id} is missing"
+    if entry.previous_hash != previous:
+        return f"entry {entry.id}: does not follow the entry before it"
+    if entry.hash != _hash(entry):
+        return f"entry {entry.id}: was changed"
+    return None
+
+
+def _hash(entry: AuditEntry) -> str:
+    columns = {
+        "id": entry.id,
+        "at": entry.at.isoformat(timespec="microseconds"),
+        "actor": entry.actor,
+        "action": entry.action,
+        "target": entry.target,
+        "detail": entry.detail,
+        "previous_hash": entry.previous_hash,
+    }
+    return hashlib.sha256(msgspec.json.encode(columns, order="deterministic")).hexdigest()

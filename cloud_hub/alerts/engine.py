@@ -1,0 +1,110 @@
+"""Turns effects into rows. The partial unique index decides, so two processes with the same fact make one alert."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import and_, case, select, text, update
+from sqlalchemy.orm import Session
+
+from cloud_hub import upsert
+from cloud_hub.alerts.rules import Clear, Effect, Raise, key_of
+from cloud_hub.models import Alert
+from cloud_hub.models.alert import AlertState
+
+_NOT_CLOSED: Final = text("state <> 'closed'")
+"""Spelt as in the index, so that both databases see that it is meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An alert that is different now.
+
+    Attributes:
+        new: it was raised just now, not repeated.
+    """
+
+    kind: str
+    new: bool
+
+
+def apply(session: Session, station_id: str, effects: Iterable[Effect], *, at: datetime) -> list[Change]:
+    """Raise, repeat and clear, in order.
+
+    Args:
+        session: a writing session.
+        station_id: whose facts these are.
+        effects: from ``alerts.rules``.
+        at: when the fact was true.
+    """
+    changes = []
+    for effect in effects:
+        key = key_of(station_id, effect)
+        change = (
+            _raise(session, station_id, key, effect, at)
+            if isinstance(effect, Raise)
+            else _clear(session, key, effect, at)
+        )
+        if change is not None:
+            changes.append(change)
+    return changes
+
+
+def open_keys(session: Session, station_ids: Iterable[str]) -> set[str]:
+    """Keys of all alerts of some stations that are not closed."""
+    query = select(Alert.key).where(Alert.station_id.in_(list(station_ids)), Alert.state != AlertState.CLOSED)
+    return set(session.scalars(query))
+
+
+def _raise(session: Session, station_id: str, key: str, effect: Raise, at: datetime) -> Change | None:
+    statement = upsert.insert(session, Alert).values(
+        key=key,
+        station_id=station_id,
+        kind=effect.kind,
+        severity=effect.severity.value,
+        state=AlertState.OPEN.value,
+        active=effect.holds,
+        latching=effect.latching,
+        count=1,
+        raised_at=at,
+        repeated_at=at,
+        data=dict(effect.data),
+    )
+    changes: dict[str, Any] = {
+        "active": effect.holds,
+        "cleared_at": None,
+        "repeated_at": statement.excluded.repeated_at,
+    }
+    if effect.counts:
+        changes["count"] = Alert.count + 1
+    returned = session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[Alert.key],
+            index_where=_NOT_CLOSED,
+            set_=changes,
+            # said again by a heartbeat, what is known is no change
+            where=None if effect.counts else Alert.active.is_(False),
+        ).returning(Alert.count, Alert.raised_at, Alert.repeated_at)
+    ).first()
+    if returned is None:
+        return None
+    count, raised_at, repeated_at = returned
+    return Change(effect.kind, new=count == 1 and raised_at == repeated_at)
+
+
+def _clear(session: Session, key: str, effect: Clear, at: datetime) -> Change | None:
+    stays = and_(Alert.latching, Alert.state == AlertState.OPEN)
+    cleared = session.execute(
+        update(Alert)
+        .where(Alert.key == key, Alert.state != AlertState.CLOSED, Alert.active)
+        .values(
+            active=False,
+            cleared_at=at,
+            state=case((stays, AlertState.OPEN.value), else_=AlertState.CLOSED.value),
+            closed_at=case((stays, None), else_=at),
+        )
+        .execution_options(synchronize_session=False)
+        .returning(Alert.id)
+    ).first()
+    return None if cleared is None else Change(effect.kind, new=False)

@@ -1,0 +1,202 @@
+"""The hub's side of an order, step by step, as transactions. The bridge decides when; nothing is published here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from cloud_hub.access import audit
+from cloud_hub.commands import results
+from cloud_hub.commands.results import BEFORE_GO, NEVER, WORD_WAIT
+from cloud_hub.models import ApiToken, Command, CommandStep, Station, StationStatus, User
+from cloud_hub.models.access import Role
+from cloud_hub.models.command import CommandState as S
+from cloud_hub.models.station import Presence
+from firmware_config.wire import Challenge
+
+HEARTBEAT_LIMIT: Final = timedelta(seconds=15)
+"""Nothing is sent to a station whose last signed heartbeat is older (safety.md C2)."""
+
+MISSED_BEATS: Final = 2
+"""A station without a challenge and with more heartbeats missed than this is called offline."""
+
+_MAY_UNLOCK: Final = frozenset({Role.OPERATOR, Role.ADMINISTRATOR})
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """Something that happened on the wire and is written down with the next transaction."""
+
+    state: S
+    at: datetime
+    detail: dict[str, Any]
+
+
+def waiting(session: Session) -> Sequence[Command]:
+    """Orders that nobody has carried yet, oldest first."""
+    return session.scalars(
+        select(Command)
+        .where(Command.state == S.REQUESTED, Command.final.is_(False))
+        .order_by(Command.requested_at)
+    ).all()
+
+
+def unreachable(session: Session, command: Command, *, now: datetime) -> str | None:
+    """Why nothing should be sent to the order's station, or None."""
+    status = session.get(StationStatus, command.station_id)
+    if status is None or status.presence != Presence.ONLINE:
+        return "offline" if status is not None and status.presence == Presence.OFFLINE else "unknown"
+    if status.heartbeat_at is None or now - status.heartbeat_at > HEARTBEAT_LIMIT:
+        return "heartbeat_old"
+    return None
+
+
+def refuse(
+    session: Session, command_id: str, state: S, *, code: str, now: datetime, hops: Sequence[Hop] = ()
+) -> bool:
+    """End an order for which GO was not sent. False when it has moved on meanwhile."""
+    command = _before_go(session, command_id)
+    if command is None:
+        return False
+    _write(session, command, hops)
+    results.end(session, command, state, now=now, code=code)
+    return True
+
+
+def progress(session: Session, command_id: str, hops: Sequence[Hop]) -> bool:
+    """Write down how far an order has come before GO. False when it has moved on meanwhile."""
+    command = _before_go(session, command_id)
+    if command is None:
+        return False
+    _write(session, command, hops)
+    return True
+
+
+def authorise(
+    session: Session, command_id: str, challenge: Challenge, *, now: datetime, hops: Sequence[Hop]
+) -> S | None:
+    """Ask once more whether they may (safety.md C10), and put the answer and its audit entry into one transaction.
+
+    GO may be sent only after the commit of a transaction in which this returned ``AUTHORISED``.
+
+    Args:
+        session: a writing session.
+        command_id: the order.
+        challenge: the station's, checked against the order.
+        now: aware time.
+        hops: what happened on the wire so far.
+
+    Returns:
+        ``AUTHORISED``; ``REJECTED`` when they may not any more; None when the order is over already.
+    """
+    command = _before_go(session, command_id)
+    if command is None:
+        return None
+    _write(session, command, hops)
+    if (code := _objection(session, command)) is not None:
+        results.end(session, command, S.REJECTED, now=now, code=code)
+        return S.REJECTED
+    status = session.get(StationStatus, command.station_id)
+    command.boot_id = challenge.boot_id
+    command.install_id = None if status is None else status.install_id
+    command.due_at = now + WORD_WAIT
+    results.enter(session, command, S.AUTHORISED, now=now)
+    session.flush()
+    facts = {
+        "station": command.station_id,
+        "door": command.door_id,
+        "requested_by": command.requested_by,
+        "reason": command.reason,
+        "pulse_ms": command.pulse_ms,
+    }
+    audit.record(
+        session,
+        actor=command.requested_by,
+        action="door:unlock:authorised",
+        target=command.id,
+        detail=facts,
+        now=now,
+    )
+    return S.AUTHORISED
+
+
+def next_due(session: Session) -> datetime | None:
+    """When the earliest order must be looked at."""
+    return session.scalar(select(func.min(Command.due_at)).where(Command.final.is_(False)))
+
+
+def expire(session: Session, *, now: datetime) -> list[Command]:
+    """Give every order whose time is up the verdict that is true of it."""
+    query = select(Command.id).where(Command.final.is_(False), Command.due_at <= now)
+    due = results.lock(session, session.scalars(query).all())
+    moved = []
+    for command in due.values():
+        # looked at again: another writer may have moved it while we waited for its lock
+        if command.final or command.due_at > now:
+            continue
+        if command.state in BEFORE_GO:
+            state, code = _silence(session, command, now)
+            results.end(session, command, state, now=now, code=code)
+        else:
+            _give_up_waiting(session, command, now)
+        moved.append(command)
+    return moved
+
+
+def unknown(session: Session, station_ids: Sequence[str] | None = None) -> Sequence[Command]:
+    """Orders whose outcome is unknown, of some stations or of all."""
+    query = select(Command).where(Command.state == S.UNKNOWN, Command.final.is_(False))
+    if station_ids is not None:
+        query = query.where(Command.station_id.in_(station_ids))
+    return session.scalars(query).all()
+
+
+def _before_go(session: Session, command_id: str) -> Command | None:
+    command = results.lock(session, [command_id]).get(command_id)
+    return command if command is not None and command.state in BEFORE_GO else None
+
+
+def _write(session: Session, command: Command, hops: Sequence[Hop]) -> None:
+    for hop in hops:
+        command.state = hop.state.value
+        session.add(CommandStep(command_id=command.id, at=hop.at, state=hop.state.value, detail=hop.detail))
+
+
+def _objection(session: Session, command: Command) -> str | None:
+    station = session.get(Station, command.station_id)
+    if station is None or station.retired_at is not None:
+        return "station_retired"
+    kind, _, name = command.requested_by.partition(":")
+    if kind == "user":
+        user = session.scalar(select(User).where(User.username == name))
+        allowed = user is not None and user.disabled_at is None and user.role in _MAY_UNLOCK
+    else:
+        token = session.scalar(select(ApiToken).where(ApiToken.name == name)) if kind == "token" else None
+        allowed = token is not None and token.revoked_at is None and token.role in _MAY_UNLOCK
+    return None if allowed else "not_authorised"
+
+
+def _silence(session: Session, command: Command, now: datetime) -> tuple[S, str]:
+    """No challenge came. Whose fault it is shows in the heartbeats."""
+    if (code := unreachable(session, command, now=now)) is not None:
+        return S.DEVICE_OFFLINE, code
+    status = session.get(StationStatus, command.station_id)
+    if status is not None and status.heartbeat_at is not None:
+        limit = timedelta(seconds=status.interval_s * MISSED_BEATS)
+        if now - status.heartbeat_at > limit:
+            return S.DEVICE_OFFLINE, "heartbeat_missed"
+    return S.NO_CHALLENGE, "silent" if command.state == S.SENT else "not_carried"
+
+
+def _give_up_waiting(session: Session, command: Command, now: datetime) -> None:
+    if command.state == S.UNKNOWN:
+        return
+    results.enter(session, command, S.UNKNOWN, now=now)
+    command.due_at = now + NEVER
+    session.flush()
+    status = session.get(StationStatus, command.station_id)
+    if status is not None and status.install_id not in {None, command.install_id}:
+        results.store_lost(session, station_id=command.station_id, install_id=str(status.install_id), now=now)

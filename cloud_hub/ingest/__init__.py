@@ -1,0 +1,1 @@
+"""What stations send becomes rows: checked, dated, and counted once."""

@@ -1,0 +1,346 @@
+"""One batch of good messages and one transaction: rows, alerts, order results. Idempotent. Writer thread only.
+
+Phases, in an order that no two writers can turn into a deadlock: state of stations, events and readings, alerts, orders
+and last the audit log.
+"""
+
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy.orm import Session
+
+from cloud_hub.access import audit
+from cloud_hub.alerts import engine, rules
+from cloud_hub.alerts.rules import SILENT, Clear, Effect, Raise
+from cloud_hub.commands import results
+from cloud_hub.ingest import timing
+from cloud_hub.ingest.decoding import Received
+from cloud_hub.ingest.presence import Live, Turn, Verdict, Watch
+from cloud_hub.ingest.rows import Name, Row, Rows, door_row, insert_new, write_state
+from cloud_hub.models import Event, Reading
+from cloud_hub.models.alert import Severity
+from cloud_hub.models.command import CommandState
+from cloud_hub.models.station import Presence
+from firmware_config import wire
+
+log = logging.getLogger(__name__)
+
+_MOST_PEOPLE: Final = 100_000
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What one station's store may forget."""
+
+    events: list[int] = field(default_factory=list)
+    readings: list[int] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Stored:
+    """What a batch did. True once its transaction is committed, and not before.
+
+    Attributes:
+        receipts: by station and install.
+        topics: bells to ring for the pages.
+        rebirths: stations to be asked for a birth.
+        heard: stations that gave a sign of life, to be asked about orders of unknown outcome.
+        stale: presence messages that were not believed.
+        raised: kinds of new alerts.
+        ended: final states reached by orders.
+    """
+
+    receipts: dict[tuple[str, str], Receipt] = field(default_factory=lambda: defaultdict(Receipt))
+    topics: set[str] = field(default_factory=set)
+    rebirths: set[str] = field(default_factory=set)
+    heard: set[str] = field(default_factory=set)
+    stale: int = 0
+    events: int = 0
+    duplicates: int = 0
+    readings: int = 0
+    raised: list[str] = field(default_factory=list)
+    ended: list[CommandState] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """Effects on the alerts of one station, at one time."""
+
+    station: str
+    effects: tuple[Effect, ...]
+    at: datetime
+
+
+class Batch:
+    """Collects while the messages are looked at in order, then writes."""
+
+    def __init__(self, session: Session, watch: Watch, *, now: datetime) -> None:
+        self._session = session
+        self._watch = watch
+        self._now = now
+        self._rows = Rows()
+        self._events: dict[Name, Row] = {}
+        self._news: dict[Name, wire.Event] = {}
+        self._readings: dict[Name, Row] = {}
+        self._facts: list[_Fact] = []
+        self._standing: list[tuple[str, tuple[Effect, ...], datetime]] = []
+        self._lost_stores: list[tuple[str, str, str]] = []
+        self._words: list[wire.Result | wire.Reply] = []
+        self._stored = Stored()
+        self._handlers: Final[dict[type[wire.Message], Callable[[Any, datetime], None]]] = {
+            wire.Birth: self._birth,
+            wire.Heartbeat: self._heartbeat,
+            wire.EventBatch: self._event_batch,
+            wire.TelemetryBatch: self._telemetry,
+            wire.Result: self._result,
+            wire.Reply: self._reply,
+        }
+
+    def take(self, messages: Iterable[Received]) -> None:
+        """Look at messages in the order in which they came."""
+        for message in messages:
+            self._handlers[type(message.body)](message.body, message.received_at)
+
+    def turn(self, turns: Sequence[Turn]) -> None:
+        """Leases ran out."""
+        for turn in turns:
+            if turn.silent:
+                alert = Raise(
+                    SILENT, Severity.MAJOR, counts=False, data={"since": turn.live.since.isoformat()}
+                )
+                self._facts.append(_Fact(turn.live.station, (alert,), self._now))
+            else:
+                self._note_presence(turn.live, None)
+
+    def write(self) -> Stored:
+        """Everything into the session's transaction."""
+        write_state(self._session, self._rows)
+        self._write_events()
+        self._write_readings()
+        self._write_alerts()
+        self._write_orders()
+        return self._stored
+
+    def _birth(self, birth: wire.Birth, at: datetime) -> None:
+        before = self._watch.get(birth.station)
+        verdict, live = self._watch.birth(birth, at)
+        if verdict is not Verdict.BELIEVED:
+            self._stored.stale += 1
+            return
+        self._note_presence(live, before)
+        if not birth.online:
+            return
+        self._stored.heard.add(birth.station)
+        self._rows.statuses[birth.station] |= {
+            "clock": birth.clock,
+            "agent_version": birth.agent_version,
+            "engine": birth.engine,
+            "liveness": birth.liveness,
+            "capacity": min(birth.capacity, _MOST_PEOPLE),
+        }
+        for door in birth.doors:
+            row = door_row(birth.station, door, at) | {"lock_kind": birth.lock_kinds.get(door.id, "")[:16]}
+            self._rows.doors.setdefault((birth.station, door.id), {}).update(row)
+        for sensor in birth.sensors:
+            row = {"station_id": birth.station, **msgspec.to_builtins(sensor)}
+            self._rows.sensors[birth.station, sensor.name] = row
+        self._rows.announced[birth.station] = (
+            {door.id for door in birth.doors},
+            {sensor.name for sensor in birth.sensors},
+        )
+        self._stored.topics.add(f"station:{birth.station}")
+
+    def _heartbeat(self, beat: wire.Heartbeat, at: datetime) -> None:
+        before = self._watch.get(beat.station)
+        verdict, live = self._watch.heartbeat(beat, at)
+        if verdict is not Verdict.BELIEVED:
+            self._stored.stale += 1
+            if verdict is Verdict.STRANGER:
+                self._stored.rebirths.add(beat.station)
+            return
+        self._note_presence(live, before)
+        self._stored.heard.add(beat.station)
+        crowd = beat.occupancy
+        self._rows.statuses[beat.station] |= {
+            "clock": beat.clock,
+            "backlog": beat.backlog,
+            "backlog_age_s": beat.backlog_age_s,
+            "cameras": beat.cameras,
+            "rejected": beat.rejected,
+            "people": min(crowd.estimate, _MOST_PEOPLE),
+            "people_low": min(crowd.low, _MOST_PEOPLE),
+            "people_high": min(crowd.high, _MOST_PEOPLE),
+            "capacity": min(crowd.capacity, _MOST_PEOPLE),
+        }
+        for door in beat.doors:
+            self._rows.doors.setdefault((beat.station, door.id), {}).update(door_row(beat.station, door, at))
+        self._note_state(beat, live, at)
+
+    def _note_state(self, beat: wire.Heartbeat, live: Live, at: datetime) -> None:
+        """What a heartbeat shows counts for the alerts once two in a row agree (alerts.rules, rule 4)."""
+        seen = (tuple(beat.doors), tuple(sorted(beat.cameras.items())), beat.occupancy)
+        if seen != live.seen:
+            self._stored.topics.add(f"station:{beat.station}")
+            self._watch.update(replace(live, seen=seen, steady=False))
+        elif not live.steady:
+            effects = rules.standing(tuple(beat.doors), beat.cameras, beat.occupancy)
+            self._standing.append((beat.station, effects, at))
+            self._watch.update(replace(live, steady=True))
+
+    def _note_presence(self, live: Live, before: Live | None) -> None:
+        self._rows.statuses[live.station] |= {
+            "presence": live.presence.value,
+            "presence_since": live.since,
+            "heartbeat_at": live.heartbeat_at,
+            "interval_s": live.interval_s,
+            "boot_id": live.boot_id,
+            "conn_no": live.conn_no,
+            "install_id": live.install_id,
+        }
+        if before is None or before.presence is not live.presence:
+            self._stored.topics |= {"stations", f"station:{live.station}"}
+            if live.presence is Presence.ONLINE:
+                self._facts.append(_Fact(live.station, (Clear(SILENT),), live.since))
+        if before is not None and before.install_id not in {None, live.install_id}:
+            self._lost_stores.append((live.station, str(before.install_id), str(live.install_id)))
+
+    def _event_batch(self, batch: wire.EventBatch, at: datetime) -> None:
+        station, install = batch.station, batch.install_id
+        self._stored.receipts[station, install].events += [event.seq for event in batch.items]
+        for event in batch.items:
+            name = (station, install, event.seq)
+            if name in self._events:
+                self._stored.duplicates += 1
+                continue
+            happened_at, backfilled = _date(event, batch, at)
+            self._events[name] = {
+                "station_id": station,
+                "install_id": install,
+                "seq": event.seq,
+                "kind": event.kind.value,
+                "occurred_at": happened_at,
+                "received_at": at,
+                "clock": event.clock,
+                "backfilled": backfilled,
+                "data": event.data,
+            }
+            if not backfilled:
+                self._news[name] = event
+
+    def _telemetry(self, batch: wire.TelemetryBatch, at: datetime) -> None:
+        station, install = batch.station, batch.install_id
+        self._stored.receipts[station, install].readings += [reading.seq for reading in batch.items]
+        for reading in batch.items:
+            if not math.isfinite(reading.value):
+                continue
+            happened_at, backfilled = _date(reading, batch, at)
+            self._readings[station, install, reading.seq] = {
+                "station_id": station,
+                "install_id": install,
+                "seq": reading.seq,
+                "name": reading.name,
+                "value": reading.value,
+                "occurred_at": happened_at,
+                "received_at": at,
+            }
+            if not backfilled:
+                self._rows.values[station, reading.name] = {
+                    "of_station": station,
+                    "of_name": reading.name,
+                    "value": reading.value,
+                    "value_at": happened_at,
+                }
+
+    def _result(self, result: wire.Result, _at: datetime) -> None:
+        self._words.append(result)
+
+    def _reply(self, reply: wire.Reply, _at: datetime) -> None:
+        self._words.append(reply)
+
+    def _write_events(self) -> None:
+        new = insert_new(self._session, Event, list(self._events.values()))
+        self._stored.events += len(new)
+        self._stored.duplicates += len(self._events) - len(new)
+        self._stored.topics |= {f"events:{station}" for station, _, _ in new}
+        for name, event in self._news.items():
+            if name in new and (effects := rules.of_event(event.kind, event.data)):
+                self._facts.append(_Fact(name[0], effects, self._events[name]["occurred_at"]))
+
+    def _write_readings(self) -> None:
+        new = insert_new(self._session, Reading, list(self._readings.values()))
+        self._stored.readings += len(new)
+        self._stored.topics |= {f"station:{station}" for station, _, _ in new}
+
+    def _write_alerts(self) -> None:
+        for fact in self._facts:
+            self._alert(fact)
+        if not self._standing:
+            return
+        keys = engine.open_keys(self._session, {station for station, _, _ in self._standing})
+        for station, effects, at in self._standing:
+            wanted = tuple(
+                effect
+                for effect in effects
+                if isinstance(effect, Raise) or rules.key_of(station, effect) in keys
+            )
+            self._alert(_Fact(station, wanted, at))
+
+    def _alert(self, fact: _Fact) -> None:
+        changes = engine.apply(self._session, fact.station, fact.effects, at=fact.at)
+        if changes:
+            self._stored.topics.add("alerts")
+        self._stored.raised += [change.kind for change in changes if change.new]
+
+    def _write_orders(self) -> None:
+        results.lock(self._session, {word.cmd_id for word in self._words})
+        for word in self._words:
+            if isinstance(word, wire.Result):
+                applied = results.apply(self._session, word, now=self._now)
+                # A pulse that has only begun is not acknowledged: the station keeps its answer until it is final.
+                if word.outcome.final:
+                    self._stored.receipts[word.station, word.install_id].results.append(word.cmd_id)
+            else:
+                applied = results.reply(self._session, word, now=self._now)
+            if applied.changed:
+                self._stored.topics |= {f"command:{word.cmd_id}", "alerts"}
+            if applied.ended is not None:
+                self._stored.ended.append(applied.ended)
+        for station, old, new in self._lost_stores:
+            self._lose_store(station, old, new)
+
+    def _lose_store(self, station: str, old: str, new: str) -> None:
+        log.warning("station has a new store", extra={"station": station, "old": old, "new": new})
+        lost = results.store_lost(self._session, station_id=station, install_id=new, now=self._now)
+        self._stored.ended += [CommandState.UNKNOWN_FINAL] * len(lost)
+        self._stored.topics |= {f"command:{command}" for command in lost}
+        facts = {"old": old, "new": new, "orders": lost}
+        actor = f"station:{station}"
+        audit.record(
+            self._session,
+            actor=actor,
+            action="station:store:replaced",
+            target=station,
+            detail=facts,
+            now=self._now,
+        )
+
+
+def _date(
+    item: wire.Event | wire.Reading, batch: wire.EventBatch | wire.TelemetryBatch, at: datetime
+) -> tuple[datetime, bool]:
+    same_boot = item.boot_id == batch.boot_id
+    happened_at = timing.occurred_at(
+        received_at=at,
+        same_boot=same_boot,
+        sent_mono_ms=batch.sent_mono_ms,
+        mono_ms=item.mono_ms,
+        wall_ms=item.wall_ms,
+    )
+    return happened_at, timing.is_backfill(occurred_at=happened_at, received_at=at, same_boot=same_boot)

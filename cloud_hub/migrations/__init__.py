@@ -1,0 +1,51 @@
+"""Brings a database to the tables of this release. Each revision works with the release before it."""
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.engine import URL
+
+from cloud_hub.db import make_engine
+
+_LOCK: Final = 0x79_7A_6D_67
+"""PostgreSQL advisory lock: two processes that upgrade at once do it one after the other."""
+
+
+def configuration(connection: Connection | None = None) -> Config:
+    """Alembic's configuration, without a file of its own."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def head() -> str:
+    """Newest revision of this release."""
+    revision = ScriptDirectory.from_config(configuration()).get_current_head()
+    assert revision is not None  # noqa: S101 (versions/ is never empty)
+    return revision
+
+
+def current(engine: Engine) -> str | None:
+    """Revision of a database, None when it was never set up."""
+    with engine.execution_options(read_only=True).connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def upgrade(database: Engine | URL | str) -> None:
+    """Apply what is missing, all of it or nothing."""
+    engine = database if isinstance(database, Engine) else make_engine(database)
+    try:
+        with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            command.upgrade(configuration(connection), "head")
+    finally:
+        if engine is not database:
+            engine.dispose()
