@@ -12,8 +12,7 @@ from sqlalchemy.orm import Session
 
 from cloud_hub import migrations
 from cloud_hub.access import accounts, audit, passwords, tokens
-from cloud_hub.context import engine_of
-from cloud_hub.db import make_sessions, utc_now
+from cloud_hub.db import make_engine, make_sessions, url_of, utc_now
 from cloud_hub.demo.files import Table, toml, write_private
 from cloud_hub.demo.layout import Layout
 from cloud_hub.demo.ports import HOST
@@ -82,7 +81,7 @@ def write_settings(
 def prepare_database(hub: Hub) -> SignIn:
     """Bring the database to the newest schema and let the administrator in with a new password and token."""
     hub.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = engine_of(hub)
+    engine = make_engine(url_of(hub))
     try:
         migrations.upgrade(engine)
         with make_sessions(engine).begin() as session:
@@ -93,13 +92,14 @@ def prepare_database(hub: Hub) -> SignIn:
 
 
 def register_stations(hub: Hub, stations: Sequence[Simulated], public_keys: Mapping[str, str]) -> None:
-    """Register the stations that the hub does not know yet."""
-    engine = engine_of(hub)
+    """Register the stations that the hub does not know yet, and learn the keys of those set up again."""
+    engine = make_engine(url_of(hub))
     try:
         with make_sessions(engine).begin() as session:
-            known = dict(session.execute(select(Station.id, Station.public_key)).tuples().all())
             for station in stations:
-                if station.id not in known:
+                if (known := session.get(Station, station.id)) is not None:
+                    known.public_key = public_keys[station.id]
+                else:
                     services.register(
                         session,
                         station_id=station.id,

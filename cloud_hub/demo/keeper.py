@@ -25,6 +25,23 @@ LONGEST_PAUSE_S: Final = 5.0
 Power = Literal["on", "cut", "dark", "elsewhere"]
 
 
+def store_held(store: Path) -> bool:
+    """A process holds one of the folder's lock files."""
+    return any(_locked(path) for path in store.glob("*.lock"))
+
+
+def _locked(path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+    return False
+
+
 @dataclass(slots=True)
 class Kept:
     """One process under care.
@@ -51,9 +68,23 @@ class Kept:
 class Keeper:
     """All processes of the demo, in the order in which they are started."""
 
-    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        held: Callable[[Path], bool] = store_held,
+    ) -> None:
+        """Keep nothing yet.
+
+        Args:
+            say: tells the person at the terminal about a death.
+            clock: monotonic seconds.
+            held: whether somebody runs the station whose data folder this is.
+        """
         self._say = say
         self._clock = clock
+        self._held = held
         self._lock = threading.RLock()
         self._kept: dict[str, Kept] = {}
         self._closing = threading.Event()
@@ -65,8 +96,10 @@ class Keeper:
             kept = Kept(child, store=store, dark_s=DARK_S if store else 0.0)
             self._kept[child.name] = kept
             self._begin(kept)
-            if not self._thread.is_alive():
-                self._thread.start()
+
+    def watch(self) -> None:
+        """Look after them from now on."""
+        self._thread.start()
 
     def deaths(self, name: str) -> int:
         """How often it has died by itself."""
@@ -89,7 +122,7 @@ class Keeper:
             kept = self._kept[name]
             if kept.child.pid is not None:
                 return "on"
-            if kept.store is not None and held(kept.store):
+            if kept.store is not None and self._held(kept.store):
                 return "elsewhere"
             return "cut" if kept.cut else "dark"
 
@@ -105,7 +138,7 @@ class Keeper:
         with self._lock:
             kept = self._kept[name]
             kept.cut = False
-            if kept.child.pid is None and not (kept.store and held(kept.store)):
+            if kept.child.pid is None and not (kept.store and self._held(kept.store)):
                 self._begin(kept)
 
     def look(self) -> None:
@@ -142,7 +175,7 @@ class Keeper:
         now_s = self._clock()
         if kept.died_s is None:
             self._note_death(kept, now_s)
-        if kept.store is not None and held(kept.store):
+        if kept.store is not None and self._held(kept.store):
             kept.died_s = now_s  # somebody else runs it: start counting when they stop
         elif kept.died_s is not None and now_s - kept.died_s >= max(kept.pause_s, kept.dark_s):
             self._begin(kept)
@@ -154,23 +187,6 @@ class Keeper:
         kept.deaths += 1
         later = f"; back in {kept.dark_s:.0f} s" if kept.dark_s else "; starting it again"
         self._say(f"{kept.child.name} died ({_how(kept.child.returncode)}){later}")
-
-
-def held(store: Path) -> bool:
-    """A process holds one of the folder's lock files."""
-    return any(_locked(path) for path in store.glob("*.lock"))
-
-
-def _locked(path: Path) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-    return False
 
 
 def _how(returncode: int | None) -> str:

@@ -18,7 +18,7 @@ def _bound(port: int) -> socket.socket:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((HOST, port))
         probe.listen(1)
-    except OSError:
+    except (OSError, OverflowError):
         probe.close()
         raise
     return probe

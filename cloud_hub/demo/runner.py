@@ -125,6 +125,7 @@ class _Demo:
 
     def _prepare(self) -> tuple[Hub, hub.SignIn]:
         """Files, keys, database, and the broker meanwhile."""
+        self._keeper.watch()
         broker.write_config(self._layout.broker_config, port=self._broker_port, accounts=self._accounts)
         self._keep("broker", [sys.executable, "-m", "cloud_hub.demo.broker", self._layout.broker_config])
         key = hub.command_key(self._layout)
