@@ -1,9 +1,12 @@
 """One suite over both backends: pins by gpiozero, and the simulated world. Time is moved by hand except where said."""
 
+import queue
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from firmware_config.profiles import Sensor
 from station_agent.clock import SystemClock
 from station_agent.core.debounce import CHATTER_EDGES, QUIET_S
 from station_agent.devices.rack import Rack
@@ -15,12 +18,15 @@ from station_agent.facts import (
     Fact,
     FireChanged,
     MainsChanged,
+    SensorRead,
     TamperChanged,
 )
+from station_agent.simulate.world import World
 from tests.support.bench import (
     ORDINARY,
     Bench,
     GpioBench,
+    RememberingTrace,
     SimulatedBench,
     booted_factory,
     pass_time,
@@ -205,6 +211,40 @@ def test_by_the_machines_clock_the_settler_tells_an_edge_by_itself(
     assert bench.rack.wait_settled(5)
     assert told(bench) == [ContactChanged(door="main", open=False)]
     bench.rack.close()
+
+
+# sensors
+
+
+@pytest.mark.parametrize("kind", ["gpio", "simulated"])
+def test_sensors_are_read_from_the_start_until_the_end(kind: str, tmp_path: Path) -> None:
+    file = tmp_path / "in_temp_input"
+    file.write_text("21500")
+    inbox: queue.SimpleQueue[Fact] = queue.SimpleQueue()
+    here = Sensor(name="temperature", kind="simulated", unit="C", low=3, high=40, scale=0.001)
+    sensors = [here]
+    if kind == "gpio":
+        iio = here.model_copy(update={"kind": "iio", "source": str(file)})
+        sensors = [iio, iio.model_copy(update={"kind": "onewire", "name": "floor"})]
+    wired = profile().model_copy(update={"sensors": sensors})
+    if kind == "gpio":
+        rack = Rack.gpio(wired, inbox.put, booted_factory())
+    else:
+        rack = Rack.simulated(wired, inbox.put, World(wired, RememberingTrace()))
+    rack.start()
+    read: list[Fact] = []
+    while len(read) < len(sensors):
+        if isinstance(fact := inbox.get(timeout=5), SensorRead):
+            read.append(fact)
+    assert read == [SensorRead(name=sensor.name, value=21.5) for sensor in sensors]
+    rack.close()
+    rack.close()
+
+
+def test_a_simulated_sensor_on_real_pins_is_refused() -> None:
+    sensor = Sensor(name="co2", kind="simulated", unit="ppm", low=0, high=2000)
+    with pytest.raises(DeviceError, match="sensor co2"):
+        Rack.gpio(profile().model_copy(update={"sensors": [sensor]}), lambda _: None, booted_factory())
 
 
 # what only pins have
