@@ -1,0 +1,115 @@
+"""Lanes of the pump: what each carries, what of it is on its way, and how it is packed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+from firmware_config.topics import Topic
+
+SIZE_TARGET: Final = 12_000
+"""Bytes of one message: below the 16 KiB a careful broker allows (safety.md C15)."""
+
+RESEND_S: Final = 10.0
+"""A message the hub has not acknowledged by then is sent again; the wait doubles each time."""
+
+LONGEST_RESEND_S: Final = 60.0
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Flight:
+    """One message on its way.
+
+    Attributes:
+        first: lowest number in it.
+        last: highest number in it.
+        waiting: what the hub has not acknowledged yet, by the name acknowledgements use.
+        due_s: when to send what is left again, monotonic seconds.
+    """
+
+    first: int
+    last: int
+    waiting: set[int | str]
+    due_s: float
+    tries: int = 1
+
+
+@dataclass(slots=True)
+class Lane(Generic[T]):
+    """One kind of row.
+
+    Attributes:
+        topic: where it goes.
+        install_id: of the file its numbers belong to.
+        fetch: rows by (limit, after exclusive, upto inclusive), in order.
+        number: a row's number.
+        name: what an acknowledgement calls a row.
+        pack: rows to payload.
+        page: most rows in one message.
+        room: most messages unacknowledged.
+        metered: takes a token for each message.
+    """
+
+    topic: Topic
+    install_id: str
+    fetch: Callable[[int, int, int], Sequence[T]]
+    number: Callable[[T], int]
+    name: Callable[[T], int | str]
+    pack: Callable[[Sequence[T]], bytes]
+    page: int
+    room: int
+    metered: bool
+    open: bool = False
+    fresh: bool = True
+    cursor: int = 0
+    flights: list[Flight] = field(default_factory=list)
+
+    def reset(self, *, is_open: bool) -> None:
+        """The connection came or went: whatever was on its way is sent again from the oldest."""
+        self.open, self.fresh, self.cursor = is_open, True, 0
+        self.flights.clear()
+
+    def acknowledged(self, names: Sequence[int | str]) -> None:
+        """The hub has these."""
+        for flight in self.flights:
+            flight.waiting.difference_update(names)
+        self.flights = [flight for flight in self.flights if flight.waiting]
+
+    def due_s(self) -> float | None:
+        """When the next resend is due."""
+        return min((flight.due_s for flight in self.flights), default=None)
+
+    def cut(self, rows: Sequence[T]) -> tuple[Sequence[T], bytes]:
+        """As many of the rows as fit into one message."""
+        payload = self.pack(rows)
+        while len(payload) > SIZE_TARGET and len(rows) > 1:
+            rows = rows[: max(1, len(rows) * SIZE_TARGET // len(payload))]
+            payload = self.pack(rows)
+        return rows, payload
+
+
+def resend_s(tries: int) -> float:
+    """Wait before sending again, after so many tries."""
+    return min(LONGEST_RESEND_S, RESEND_S * 2.0 ** (tries - 1))
+
+
+class TokenBucket:
+    """So many messages a second, with a burst of as many (safety.md D8: a station back from an outage must not flood)."""
+
+    def __init__(self, *, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._tokens = burst
+        self._at_s: float | None = None
+
+    def wait_s(self, now_s: float) -> float:
+        """Seconds until there is a token; 0 when there is one."""
+        if self._at_s is not None:
+            self._tokens = min(self._burst, self._tokens + (now_s - self._at_s) * self._rate)
+        self._at_s = now_s
+        return 0.0 if self._tokens >= 1 else (1 - self._tokens) / self._rate
+
+    def take(self) -> None:
+        """Use one token; ``wait_s`` has just returned 0."""
+        self._tokens -= 1

@@ -1,0 +1,267 @@
+"""The way to the hub: two connections, presence, the pump, and the intake of what comes down.
+
+The command connection carries birth, heartbeat, will, challenges, results and replies, and takes orders; the data
+connection carries events and readings, and takes everything else. So a flood of data never stands before an order.
+
+One thread, ``link``, does all the work: callbacks of paho only put things into its queue.
+"""
+
+import logging
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeAlias
+
+from firmware_config.signing import Refused, Signer, Verifier
+from firmware_config.station import Station
+from firmware_config.topics import COMMAND_TOPICS, Topic
+from firmware_config.wire import Ack, Ask, Challenge, Go, Order, Reply, kind_of
+from station_agent import facts
+from station_agent.clock import Clock
+from station_agent.link.access import access_of
+from station_agent.link.client import Raw, Will
+from station_agent.link.connection import Connection
+from station_agent.link.intake import Inbound, Intake
+from station_agent.link.presence import Presence, Status
+from station_agent.link.pump import Pump
+from station_agent.store.store import Store
+
+_LOG = logging.getLogger(__name__)
+
+DATA_TOPICS: Final = (Topic.ACK, Topic.CONFIG, Topic.ROSTER, Topic.ERASE)
+QUEUE_LIMIT: Final = 512
+"""Messages waiting to be checked; more are dropped and counted, the hub sends again."""
+
+TELL_AGAIN_S: Final = 10.0
+"""Pause between two facts about refused payloads of one reason: a flood must not fill the event log."""
+
+GOODBYE_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Went:
+    command: bool
+    up: bool
+
+
+_Work: TypeAlias = Raw | _Went | None
+
+
+class Link:
+    """One for the station. All methods return at once, except ``stop``."""
+
+    def __init__(
+        self,
+        *,
+        station: Station,
+        signer: Signer,
+        store: Store,
+        clock: Clock,
+        put: Callable[[facts.Fact], None],
+        status: Callable[[], Status],
+    ) -> None:
+        """Prepare; ``start`` connects.
+
+        Args:
+            station: the station file; its secrets are read here.
+            signer: with this station's own key.
+            store: outbox and install id.
+            clock: for stamps and pauses.
+            put: takes facts for the control thread.
+            status: the station's state now; called from any thread, must not wait.
+
+        Raises:
+            OSError: password or certificate file cannot be read.
+        """
+        self._id = station.config.station
+        self._signer = signer
+        self._store = store
+        self._clock = clock
+        self._put = put
+        self._status = status
+        self._presence = Presence(station, install_id=store.install_id)
+        keys = [entry.public for entry in station.config.hub.command_keys]
+        self._intake = Intake(station=self._id, verifier=Verifier.of(*keys))
+        self._heartbeat_s = station.config.broker.heartbeat_s
+        self._work: queue.Queue[_Work] = queue.Queue(QUEUE_LIMIT)
+        self._overflowed = 0
+        self._rejected: Counter[str] = Counter()
+        self._told_s: dict[str, float] = {}
+        access = access_of(station)
+        self._command = Connection(
+            client_id=f"{self._id}-cmd",
+            access=access,
+            station=self._id,
+            topics=COMMAND_TOPICS,
+            will=self._will,
+            went=lambda up: self._enqueue(_Went(command=True, up=up)),
+            arrived=self._enqueue,
+        )
+        self._data = Connection(
+            client_id=f"{self._id}-data",
+            access=access,
+            station=self._id,
+            topics=DATA_TOPICS,
+            went=lambda up: self._enqueue(_Went(command=False, up=up)),
+            arrived=self._enqueue,
+        )
+        self._pump = Pump(station=self._id, store=store, clock=clock, signer=signer, send=self._send)
+        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
+
+    @property
+    def online(self) -> bool:
+        """Orders can reach this station."""
+        return self._command.up
+
+    def rejected(self) -> dict[str, int]:
+        """Payloads refused since boot, by reason."""
+        counts = dict(self._rejected)
+        if self._overflowed:
+            counts["overflow"] = self._overflowed
+        return counts
+
+    def start(self) -> None:
+        """Begin to connect and to send."""
+        self._thread.start()
+        self._pump.start()
+        self._command.start()
+        self._data.start()
+
+    def stop(self) -> None:
+        """Say goodbye, disconnect cleanly, and end all threads. Takes up to a few seconds."""
+        self._pump.stop()
+        self._say_goodbye()
+        self._command.stop()
+        self._data.stop()
+        self._work.put(None)
+        self._thread.join()
+
+    def set_network(self, *, up: bool) -> None:
+        """For the simulator: cut both lines without a goodbye and stay away until ``up``."""
+        self._command.allow(up=up)
+        self._data.allow(up=up)
+
+    def send_challenge(self, challenge: Challenge) -> None:
+        """Send it now or never: it dies in 3 s."""
+        self._sealed(Topic.CHALLENGE, challenge, challenge.cmd_id)
+
+    def send_reply(self, reply: Reply) -> None:
+        """Answer a question of the hub; it asks again when this is lost."""
+        self._sealed(Topic.REPLY, reply, reply.cmd_id)
+
+    def _sealed(self, topic: Topic, body: Challenge | Reply, cmd_id: str) -> None:
+        payload = self._signer.seal(kind_of(body), body)
+        if self._command.publish(topic, payload, correlation=cmd_id) is None:
+            _LOG.warning("not_sent", extra={"topic": topic.value.tail, "cmd_id": cmd_id})
+
+    def _send(self, topic: Topic, payload: bytes, correlation: str | None) -> bool:
+        line = self._command if topic is Topic.RESULT else self._data
+        return line.publish(topic, payload, correlation=correlation) is not None
+
+    def _will(self) -> Will:
+        """Before each attempt of the command connection: the next number, and the message for its death."""
+        self._presence.conn_no += 1
+        birth = self._presence.birth(self._status(), self._clock.stamp(), online=False)
+        return Will(Topic.BIRTH.of(self._id), self._signer.seal(kind_of(birth), birth))
+
+    def _enqueue(self, work: Raw | _Went) -> None:
+        """Called by paho; must not wait, except for what must not be lost."""
+        if isinstance(work, _Went):
+            self._work.put(work)
+            return
+        try:
+            self._work.put_nowait(work)
+        except queue.Full:
+            self._overflowed += 1
+
+    def _run(self) -> None:
+        beat_s = self._clock.monotonic_s()
+        while True:
+            now_s = self._clock.monotonic_s()
+            if now_s >= beat_s:  # before the queue: a flood must not silence the heartbeat
+                beat_s = now_s + self._heartbeat_s
+                self._guarded(self._beat)
+            try:
+                work = self._work.get(timeout=beat_s - now_s)
+            except queue.Empty:
+                continue
+            if work is None:
+                return
+            self._guarded(partial(self._do, work))
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception:  # noqa: BLE001 (top of a thread)
+            _LOG.exception("link_step_failed")
+
+    def _do(self, work: Raw | _Went) -> None:
+        if isinstance(work, _Went):
+            self._went(work)
+            return
+        at = self._clock.stamp()
+        try:
+            message = self._intake.judge(work, at)
+        except Refused as refused:
+            self._refuse(refused, work)
+        else:
+            self._deliver(message)
+
+    def _went(self, change: _Went) -> None:
+        topics = (Topic.RESULT,) if change.command else (Topic.EVENT, Topic.TELEMETRY)
+        if change.command and change.up:
+            self._announce()
+        self._pump.connected(topics, up=change.up)
+
+    def _deliver(self, message: Inbound) -> None:
+        match message:
+            case Order():
+                self._put(facts.OrderArrived(order=message))
+            case Go():
+                self._put(facts.GoArrived(go=message))
+            case Ask(what="rebirth"):
+                self._announce()
+            case Ask(cmd_id=str(cmd_id)):
+                self._put(facts.ResultAsked(cmd_id=cmd_id))
+            case Ask():
+                self._rejected["malformed"] += 1
+            case Ack():
+                self._store.acknowledge(message)
+                self._pump.acknowledged(message)
+
+    def _refuse(self, refused: Refused, raw: Raw) -> None:
+        reason = refused.reason
+        self._rejected[reason] += 1
+        now_s = self._clock.monotonic_s()
+        if now_s - self._told_s.get(reason, -TELL_AGAIN_S) < TELL_AGAIN_S:
+            return
+        self._told_s[reason] = now_s
+        _LOG.warning("payload_refused", extra={"topic": raw.topic, "reason": str(refused)[:200]})
+        if raw.topic in {topic.of(self._id) for topic in COMMAND_TOPICS}:
+            self._put(facts.OrderRefused(reason=reason))
+
+    def _announce(self) -> None:
+        birth = self._presence.birth(self._status(), self._clock.stamp(), online=True)
+        self._command.publish(Topic.BIRTH, self._signer.seal(kind_of(birth), birth))
+        self._beat()
+
+    def _beat(self) -> None:
+        if not self._command.up:
+            return
+        heartbeat = self._presence.heartbeat(
+            self._status(), self._clock.stamp(), backlog=self._store.backlog(), rejected=self.rejected()
+        )
+        self._command.publish(Topic.HEARTBEAT, self._signer.seal(kind_of(heartbeat), heartbeat))
+
+    def _say_goodbye(self) -> None:
+        """A clean disconnect suppresses the will, so its message is sent by hand first."""
+        birth = self._presence.birth(self._status(), self._clock.stamp(), online=False)
+        info = self._command.publish(Topic.BIRTH, self._signer.seal(kind_of(birth), birth))
+        if info is not None:
+            try:
+                info.wait_for_publish(GOODBYE_S)
+            except (RuntimeError, ValueError) as error:
+                _LOG.debug("goodbye_not_sent", extra={"error": repr(error)})

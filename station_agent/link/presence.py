@@ -1,0 +1,91 @@
+"""What the station says about itself: birth at each connection, heartbeat as the lease, and the will."""
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from firmware_config.station import Station
+from firmware_config.wire import Birth, DoorStatus, Heartbeat, OccupancyStatus, SensorMeta
+from station_agent.clock import Stamp
+from station_agent.store.outbox import Backlog
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The station's state now, as the control thread last saw it.
+
+    Attributes:
+        cameras: by camera, ``ok`` or ``lost``.
+        engine: face engine and the digest of its weights, empty when face entry is off.
+    """
+
+    doors: list[DoorStatus]
+    occupancy: OccupancyStatus
+    cameras: dict[str, str]
+    engine: str = ""
+
+
+class Presence:
+    """Makes the messages; numbers the connections of this boot."""
+
+    def __init__(self, station: Station, *, install_id: str) -> None:
+        config = station.config
+        self._station = station
+        self._id = config.station
+        self._install_id = install_id
+        self._sensors = [
+            SensorMeta(name=sensor.name, unit=sensor.unit, low=sensor.low, high=sensor.high)
+            for sensor in station.profile.sensors
+        ]
+        self._lock_kinds: dict[str, str] = {door.id: door.lock for door in config.doors}
+        self._version = _version()
+        self.conn_no = 0
+
+    def birth(self, status: Status, at: Stamp, *, online: bool) -> Birth:
+        """Who we are. ``online`` false is the will, or a goodbye: it names the connection that has died."""
+        config = self._station.config
+        return Birth(
+            station=self._id,
+            online=online,
+            boot_id=at.boot_id,
+            conn_no=self.conn_no,
+            install_id=self._install_id,
+            mono_ms=at.mono_ms,
+            wall_ms=at.wall_ms,
+            clock=at.trust,
+            agent_version=self._version,
+            time_zone=config.time_zone,
+            doors=status.doors,
+            lock_kinds=self._lock_kinds,
+            sensors=self._sensors,
+            capacity=config.occupancy.capacity,
+            liveness=config.face.liveness,
+            engine=status.engine,
+        )
+
+    def heartbeat(
+        self, status: Status, at: Stamp, *, backlog: Backlog, rejected: dict[str, int]
+    ) -> Heartbeat:
+        """How we are."""
+        return Heartbeat(
+            station=self._id,
+            boot_id=at.boot_id,
+            conn_no=self.conn_no,
+            install_id=self._install_id,
+            mono_ms=at.mono_ms,
+            wall_ms=at.wall_ms,
+            clock=at.trust,
+            interval_s=self._station.config.broker.heartbeat_s,
+            doors=status.doors,
+            occupancy=status.occupancy,
+            backlog=backlog.rows,
+            backlog_age_s=backlog.age_s(at),
+            cameras=status.cameras,
+            rejected=rejected,
+        )
+
+
+def _version() -> str:
+    try:
+        return version("yizhan")
+    except PackageNotFoundError:
+        return "unknown"
