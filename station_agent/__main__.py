@@ -141,7 +141,7 @@ def bench_faces(*, dataset: Path, engine: str, as_json: bool) -> None:
     from station_agent import bench_faces as faces  # noqa: PLC0415 (loads OpenCV or dlib)
 
     report = faces.run(dataset, engine)
-    click.echo(json.dumps(report) if as_json else faces.format_table(report))
+    click.echo(json.dumps(report) if as_json else faces.format_table([report]))
 
 
 def _summary(station: Station) -> dict[str, Any]:

@@ -5,7 +5,7 @@ so that a chattering contact cannot starve the end of a pulse.
 """
 
 import queue
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,9 +27,9 @@ LONGEST_WAIT_S: Final = 1.0
 class Snapshot:
     """What the heartbeat says of this moment. Replaced as a whole, so any thread may read it."""
 
-    doors: Sequence[DoorStatus]
+    doors: list[DoorStatus]
     occupancy: OccupancyStatus
-    cameras: Mapping[str, str]
+    cameras: dict[str, str]
 
 
 class ControlLoop:
@@ -38,6 +38,7 @@ class ControlLoop:
     def __init__(
         self,
         *,
+        inbox: queue.SimpleQueue[Fact],
         clock: Clock,
         keepers: Mapping[str, Doorkeeper],
         orders: Orders,
@@ -45,7 +46,7 @@ class ControlLoop:
         room: Room,
         alive: Callable[[], None],
     ) -> None:
-        self._inbox: queue.SimpleQueue[Fact] = queue.SimpleQueue()
+        self._inbox = inbox
         self._clock = clock
         self._keepers = keepers
         self._orders = orders
@@ -72,10 +73,6 @@ class ControlLoop:
             facts.Stopped: self._stop,
         }
         self.snapshot = self._look()
-
-    def put(self, fact: Fact) -> None:
-        """Tell the loop something. Any thread; never blocks."""
-        self._inbox.put(fact)
 
     def run(self) -> None:
         """Work until stopped."""

@@ -6,7 +6,7 @@ from typing import Protocol
 from firmware_config.wire import Challenge, EventKind, Evidence, Outcome, Reply, Result, Scalar
 from station_agent import facts
 from station_agent.clock import Clock
-from station_agent.core.commands import Commands, Ignored, Intent, StartPulse
+from station_agent.core.commands import Commands, Ignored, Intent, StartPulse, digest_of
 from station_agent.core.door import refusal
 from station_agent.doorkeeper import Cause, Doorkeeper
 
@@ -27,8 +27,8 @@ class Answers(Protocol):
     def commit_intent(self, cmd_id: str, digest: str, on_done: Callable[[bool], None]) -> None:
         """Write that ``cmd_id`` is about to be carried out; call back from another thread once it is on disk."""
 
-    def put_result(self, result: Result) -> None:
-        """Keep a result until the hub has it."""
+    def put_result(self, result: Result, *, digest: str = "") -> None:
+        """Keep a result until the hub has it; ``digest`` is of the order's body, where no intent was committed."""
 
 
 class Orders:
@@ -56,7 +56,8 @@ class Orders:
 
     def arrived(self, fact: facts.OrderArrived) -> None:
         """First step: challenge it, refuse it, or repeat the old answer."""
-        self._answer(self._commands.order(fact.order, self._clock.stamp(), self._refusal(fact.order.door)))
+        answer = self._commands.order(fact.order, self._clock.stamp(), self._refusal(fact.order.door))
+        self._answer(answer, digest=digest_of(fact.order))
 
     def go(self, fact: facts.GoArrived) -> None:
         """Second step: write the intent, or refuse."""
@@ -97,11 +98,11 @@ class Orders:
         keeper = self._keepers.get(door)
         return refusal(keeper.state) if keeper else None
 
-    def _answer(self, answer: Challenge | Result | Reply | Ignored) -> None:
+    def _answer(self, answer: Challenge | Result | Reply | Ignored, *, digest: str = "") -> None:
         if isinstance(answer, Challenge):
             self._link.send_challenge(answer)
         elif isinstance(answer, Result):
-            self._answers.put_result(answer)
+            self._answers.put_result(answer, digest=digest)
         elif isinstance(answer, Reply):
             self._link.send_reply(answer)
         elif answer.reason == "conflict":

@@ -1,17 +1,21 @@
 """The room behind the doors on the control thread: siren, people inside, sensors, cameras, case and mains."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from firmware_config.profiles import Sensor
 from firmware_config.wire import EventKind, OccupancyStatus, Scalar
 from station_agent import facts
-from station_agent.clock import Clock
+from station_agent.clock import Clock, Stamp
 from station_agent.core.alarm import Alarm, AlarmAction
 from station_agent.core.health import Health, HealthChange
 from station_agent.core.occupancy import Occupancy, Passage
 from station_agent.devices.siren import Siren
 from station_agent.doorkeeper import Cause
+from station_agent.errors import DeviceError
+
+log = logging.getLogger(__name__)
 
 Record = Callable[[EventKind, Mapping[str, Scalar]], None]
 
@@ -22,8 +26,8 @@ _PASSAGES: Final = {"face": Passage.ENTERED, "order": Passage.UNKNOWN, "exit": P
 class Readings(Protocol):
     """Where readings are kept until the hub has them."""
 
-    def put_reading(self, name: str, value: float) -> None:
-        """Keep one reading, stamped now."""
+    def put_reading(self, name: str, value: float, stamp: Stamp) -> None:
+        """Keep one reading; returns at once."""
 
 
 class Room:
@@ -124,7 +128,7 @@ class Room:
     def sensor(self, fact: facts.SensorRead) -> None:
         """A sensor was read, or could not be."""
         if fact.value is not None:
-            self._readings.put_reading(fact.name, fact.value)
+            self._readings.put_reading(fact.name, fact.value, self._clock.stamp())
         self._tell(self._health[fact.name].read(fact.value, now_s=self._clock.monotonic_s()))
 
     def _tell(self, changes: tuple[HealthChange, ...]) -> None:
@@ -138,7 +142,11 @@ class Room:
         for action in actions:
             if self._siren is None:
                 continue
-            if action is AlarmAction.SOUND_SIREN:
-                self._siren.sound()
-            else:
-                self._siren.silence()
+            try:
+                if action is AlarmAction.SOUND_SIREN:
+                    self._siren.sound()
+                else:
+                    self._siren.silence()
+            except DeviceError:
+                # A dead siren must not take the doors with it; the alarm goes to the hub all the same.
+                log.exception("siren_failed", extra={"action": action.value})

@@ -52,9 +52,7 @@ class BadRequest(AgentError, ValueError):  # noqa: N818 (an answer, not a failur
 class ControlSocket:
     """Serves any number of clients, one thread each, until closed."""
 
-    def __init__(
-        self, path: Path, *, world: World, doorways: Mapping[str, Doorway], inside: Inside, debounce_s: float
-    ) -> None:
+    def __init__(self, path: Path, *, world: World, doorways: Mapping[str, Doorway], inside: Inside) -> None:
         """Bind the socket.
 
         Raises:
@@ -67,7 +65,6 @@ class ControlSocket:
         self._world = world
         self._doorways = doorways
         self._inside = inside
-        self._debounce_s = debounce_s
         self._closed = threading.Event()
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._take_path()
@@ -143,11 +140,6 @@ class ControlSocket:
                     continue
                 client.sendall(json.dumps(self.obey(line), ensure_ascii=False).encode() + b"\n")
 
-    def _settle(self) -> None:
-        # An edge counts only once its level has held: nothing can be seen before that.
-        self._closed.wait(self._debounce_s * 1.5)
-        self._inside.settle()
-
     def _door(self, order: Answer) -> str:
         door = order.get("door", self._world.doors[0])
         if door not in self._world.doors:
@@ -177,23 +169,23 @@ class ControlSocket:
 
     def _contact(self, order: Answer) -> None:
         self._world.set_contact(self._door(order), is_open=_flag(order, "open"))
-        self._settle()
+        self._inside.settle()
 
     def _exit(self, order: Answer) -> None:
         self._world.press_exit(self._door(order))
-        self._settle()
+        self._inside.settle()
 
     def _fire(self, order: Answer) -> None:
         self._world.set_fire(active=_flag(order, "active"))
-        self._settle()
+        self._inside.settle()
 
     def _tamper(self, order: Answer) -> None:
         self._world.set_tamper(is_open=_flag(order, "open"))
-        self._settle()
+        self._inside.settle()
 
     def _mains(self, order: Answer) -> None:
         self._world.set_mains(present=_flag(order, "up"))
-        self._settle()
+        self._inside.settle()
 
     def _sensor(self, order: Answer) -> None:
         value = None if order.get("value", 0) is None else _number(order, "value")

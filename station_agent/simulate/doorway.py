@@ -18,6 +18,8 @@ Picture = npt.NDArray[np.uint8]
 
 MAX_PIXELS: Final = 40_000_000
 _EMPTY_SHADE: Final = 96
+_CLOSED: Final = np.zeros((0, 0, 3), dtype=np.uint8)
+"""Shown to the thread to end it."""
 
 
 class PictureError(AgentError, ValueError):
@@ -57,7 +59,6 @@ class Doorway:
         self._changed = threading.Condition()
         self._picture: Picture | None = None
         self._until_s = 0.0
-        self._running = True
         self._empty = np.full((wiring.height_px, wiring.width_px, 3), _EMPTY_SHADE, dtype=np.uint8)
         self._latest = self._empty
         self._thread = threading.Thread(target=self._run, name="doorway", daemon=True)
@@ -87,25 +88,21 @@ class Doorway:
     def close(self) -> None:
         """Stop feeding. Safe to call twice."""
         with self._changed:
-            self._running = False
+            self._picture = _CLOSED
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join(timeout=2)
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                if not self._running:
-                    return
-                if self._clock.monotonic_s() >= self._until_s:
-                    self._picture = None
-                picture = self._picture
-            if picture is None:
-                self._latest = self._empty
-            else:
-                width_px, height_px = self._size_px
-                self._latest = vary(picture, self._rng, width_px, height_px)
+        while (picture := self._shown()) is not _CLOSED:
+            width_px, height_px = self._size_px
+            self._latest = self._empty if picture is None else vary(picture, self._rng, width_px, height_px)
             self._camera.push(self._latest)
             with self._changed:
-                if self._running and self._picture is picture:
-                    self._changed.wait(self._period_s)
+                self._changed.wait_for(lambda shown=picture: self._picture is not shown, self._period_s)  # type: ignore[misc]
+
+    def _shown(self) -> Picture | None:
+        with self._changed:
+            if self._clock.monotonic_s() >= self._until_s and self._picture is not _CLOSED:
+                self._picture = None
+            return self._picture

@@ -13,13 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
+from station_agent.errors import AgentError
+
 _LOG = logging.getLogger(__name__)
 
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _COMPANIONS: Final = ("", "-wal", "-shm")
 
 
-class StoreError(RuntimeError):
+class StoreError(AgentError, RuntimeError):
     """A store file cannot be used; the message names the file and what to do."""
 
 

@@ -4,10 +4,11 @@ import threading
 from typing import Protocol
 
 from station_agent.clock import Clock
+from station_agent.errors import AgentError
 from station_agent.vision.frame import Frame, Pixels
 
 
-class CameraLost(RuntimeError):  # noqa: N818 (a fact about the device, named as such)
+class CameraLost(AgentError, RuntimeError):  # noqa: N818 (a fact about the device, named as such)
     """The camera cannot be opened or delivers no more; the message names it. It may be opened again."""
 
 

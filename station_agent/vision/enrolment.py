@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from station_agent.core.entry import SAME_PERSON
+from station_agent.errors import AgentError
 from station_agent.vision.engine import FaceEngine, Vector
 from station_agent.vision.frame import Pixels
 from station_agent.vision.quality import ENROLMENT, judge
 
 
-class EnrolmentError(ValueError):
+class EnrolmentError(AgentError, ValueError):
     """A picture cannot be enrolled.
 
     Attributes:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from firmware_config.station import FaceModels
+from station_agent.errors import AgentError
 
 
-class ModelError(RuntimeError):
+class ModelError(AgentError, RuntimeError):
     """A model file is missing or is not the expected one; the message names file and digests."""
 
 

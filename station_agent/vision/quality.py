@@ -60,7 +60,7 @@ ENTRY: Final = Limits(
     sharpness=0.004,
 )
 ENROLMENT: Final = Limits(
-    width_px=76,
+    width_px=64,
     rival=0.0,
     yaw=0.30,
     pitch=(0.38, 0.72),

@@ -1,0 +1,137 @@
+"""Everything that sees: one face engine, the enrolled people, and a vision thread per camera."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from typing import Final
+
+from firmware_config.profiles import CameraWiring
+from firmware_config.station import Station
+from station_agent.clock import Clock
+from station_agent.errors import AgentError
+from station_agent.facts import Fact
+from station_agent.store.people import PeopleStore, Person
+from station_agent.vision.camera import Camera, PushedCamera, open_camera
+from station_agent.vision.enrolment import enrol_from_images
+from station_agent.vision.frame import Pixels
+from station_agent.vision.gallery import Gallery
+from station_agent.vision.models import opencv_models
+from station_agent.vision.opencv_engine import OpenCvEngine
+from station_agent.vision.pipeline import VisionThread
+
+SIMULATED_CONSENT: Final = "simulated"
+"""Consent reference of people enrolled through the simulator's socket: a real one comes from the hub."""
+
+
+class Eyes:
+    """Opens engine and gallery at once, cameras at ``start``. With face entry off there are none of them.
+
+    Attributes:
+        engine_name: name and first digits of the weights' digest; empty when face entry is off.
+    """
+
+    def __init__(
+        self,
+        station: Station,
+        *,
+        clock: Clock,
+        put: Callable[[Fact], None],
+        pushed: Mapping[str, PushedCamera],
+    ) -> None:
+        """Load and warm up the models, open the gallery.
+
+        Args:
+            station: its configuration.
+            clock: for frames and enrolments.
+            put: the control thread's inbox.
+            pushed: simulated cameras by id, in place of the wired ones.
+
+        Raises:
+            AgentError: models, key or gallery cannot be used.
+        """
+        self._clock = clock
+        self._parts = ExitStack()
+        self._threads: list[VisionThread] = []
+        self.engine_name = ""
+        if not station.config.face.enabled:
+            return
+        data_dir = station.beside(station.config.data_dir)
+        self._engine = OpenCvEngine(opencv_models(station.config.face.models, beside=station.beside))
+        self.engine_name = f"{self._engine.name}/{self._engine.digest[:12]}"
+        self._people = PeopleStore(
+            data_dir / "people.db", data_dir / "gallery.key", station=station.config.station
+        )
+        self._parts.callback(self._people.close)
+        gallery = self._gallery()
+        for wiring in station.profile.cameras:
+            thread = VisionThread(
+                door=wiring.door,
+                camera=wiring.id,
+                open_camera=_opener(wiring, pushed.get(wiring.id), clock),
+                engine=self._engine,
+                gallery=gallery,
+                put=put,
+                clock=clock,
+            )
+            self._threads.append(thread)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        for thread in self._threads:
+            thread.start()
+            self._parts.callback(thread.stop)
+
+    def close(self) -> None:
+        """End all threads, give the cameras back, close the gallery. Safe to call twice."""
+        self._parts.pop_all().close()
+
+    def enrol(self, person: str, pictures: list[Pixels]) -> int:
+        """Enrol a person and search for them from the next frame on.
+
+        Args:
+            person: pseudonymous id.
+            pictures: shape (H, W, 3) each, uint8, BGR; none is kept.
+
+        Returns:
+            Templates kept.
+
+        Raises:
+            AgentError: face entry is off, the id is no pseudonym, or a picture does not show exactly one good face.
+        """
+        self._refuse_when_off()
+        templates = enrol_from_images(self._engine, pictures)
+        someone = Person(id=person, enrolled_at_ms=self._clock.stamp().wall_ms, consent=SIMULATED_CONSENT)
+        try:
+            self._people.enrol(someone, templates, engine=self._engine.name, digest=self._engine.digest)
+        except ValueError as error:
+            raise AgentError(str(error)) from error
+        self._search_in(self._gallery())
+        return len(templates)
+
+    def erase(self, person: str) -> bool:
+        """Erase a person's templates; from the next frame on they are a stranger. False when nobody had that id.
+
+        Raises:
+            AgentError: face entry is off.
+        """
+        self._refuse_when_off()
+        erased = self._people.erase(person, erased_at_ms=self._clock.stamp().wall_ms)
+        self._search_in(self._gallery())
+        return erased
+
+    def _refuse_when_off(self) -> None:
+        if not self.engine_name:
+            message = "face entry is off at this station"
+            raise AgentError(message)
+
+    def _gallery(self) -> Gallery:
+        loaded = self._people.load(self._engine.name, self._engine.digest)
+        return Gallery(self._engine.dimension, loaded.rows, score=self._engine.score)
+
+    def _search_in(self, gallery: Gallery) -> None:
+        for thread in self._threads:
+            thread.use(gallery)
+
+
+def _opener(wiring: CameraWiring, pushed: PushedCamera | None, clock: Clock) -> Callable[[], Camera]:
+    return pushed.opened if pushed else partial(open_camera, wiring, clock)

@@ -1,0 +1,207 @@
+"""The one place that picks the parts of an agent, real or simulated, joins them, and takes them apart in order."""
+
+import logging
+import os
+import queue
+import secrets
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from firmware_config.load import ConfigError
+from firmware_config.signing import Signer, load_private_key
+from firmware_config.station import Station
+from firmware_config.wire import EventKind
+from station_agent import AGENT_VERSION
+from station_agent.clock import SystemClock
+from station_agent.core.alarm import Alarm
+from station_agent.core.commands import Commands
+from station_agent.core.occupancy import Occupancy
+from station_agent.devices.rack import Rack
+from station_agent.devices.watchdog import open_watchdog
+from station_agent.doorkeeper import Doorkeeper
+from station_agent.eyes import Eyes
+from station_agent.facts import Fact, Stopped
+from station_agent.ledger import Ledger
+from station_agent.link.link import Link
+from station_agent.link.presence import Status
+from station_agent.loop import ControlLoop
+from station_agent.orders import Orders
+from station_agent.room import Room
+from station_agent.simulate.stand import Stand
+from station_agent.store.store import Store
+from station_agent.visits import Visits
+
+STOP_S: Final = 5.0
+"""Longest wait for the last events to reach the disk when the agent ends."""
+
+log = logging.getLogger(__name__)
+
+
+def run_station(station: Station, *, simulate: bool, trace: Path | None, control: Path | None) -> None:
+    """Run one station until SIGTERM or SIGINT; then every relay is released, whatever happened.
+
+    Args:
+        station: its configuration.
+        simulate: simulated wires and cameras.
+        trace: where to write the edges of simulated wires.
+        control: where to serve the socket that moves the simulated world.
+
+    Raises:
+        ConfigError: the station has no usable key.
+        AgentError: a part cannot be had.
+    """
+    with ExitStack() as parts:
+        _run(station, parts, simulate=simulate, trace=trace, control=control)
+
+
+def _run(
+    station: Station, parts: ExitStack, *, simulate: bool, trace: Path | None, control: Path | None
+) -> None:
+    config, clock = station.config, SystemClock()
+    signer = _signer(station)
+    inbox: queue.SimpleQueue[Fact] = queue.SimpleQueue()
+    signal.signal(signal.SIGTERM, lambda *_: inbox.put(Stopped()))
+    signal.signal(signal.SIGINT, lambda *_: inbox.put(Stopped()))
+
+    stand = parts.enter_context(Stand(station, clock=clock, trace=trace)) if simulate else None
+    rack = (
+        Rack.simulated(station.profile, inbox.put, stand.world, clock=clock)
+        if stand
+        else Rack.gpio(station.profile, inbox.put, clock=clock)
+    )
+    parts.callback(rack.close)
+
+    data_dir = station.beside(config.data_dir)
+    new = not (data_dir / "safety.db").exists()
+    store = Store(data_dir, station=config.station, stamp=clock.stamp())
+    parts.callback(store.close)
+    eyes = Eyes(station, clock=clock, put=inbox.put, pushed=stand.cameras if stand else {})
+    parts.callback(eyes.close)
+
+    ledger = Ledger(store, clock)
+    keepers = {
+        rules.id: Doorkeeper(
+            rules,
+            relay=rack.relays[rules.id],
+            sounder=rack.buzzers[rules.id],
+            ledger=ledger,
+            clock=clock,
+            contact_open=rack.contacts[rules.id].active,
+            fire=bool(rack.fire and rack.fire.active),
+        )
+        for rules in config.doors
+    }
+    room = Room(
+        clock=clock,
+        siren=rack.siren,
+        alarm=Alarm(limit_s=config.siren.limit_s),
+        # A new station is commissioned empty; after a restart nobody counted meanwhile.
+        occupancy=Occupancy(capacity=config.occupancy.capacity, high=0 if new else config.occupancy.capacity),
+        sensors={sensor.name: sensor for sensor in station.profile.sensors},
+        cameras=[camera.id for camera in station.profile.cameras],
+        readings=store,
+        record=ledger.record,
+    )
+    link = Link(
+        station=station,
+        signer=signer,
+        store=store,
+        clock=clock,
+        put=inbox.put,
+        status=lambda: _status(loop, eyes),
+    )
+    orders = Orders(
+        clock=clock,
+        commands=Commands(
+            station=config.station,
+            install_id=store.install_id,
+            boot_id=clock.boot_id,
+            doors=list(keepers),
+            nonce=lambda: secrets.token_hex(16),
+            known=store.recall(),
+        ),
+        keepers=keepers,
+        answers=store,
+        link=link,
+        put=inbox.put,
+        record=ledger.record,
+    )
+    ledger.join(room=room, orders=orders)
+    visits = Visits(
+        rules=config.face,
+        engine=eyes.engine_name,
+        doors={rules.id: rules for rules in config.doors},
+        keepers=keepers,
+        record=ledger.record,
+    )
+    watchdog = open_watchdog(
+        os.environ.get("NOTIFY_SOCKET"),
+        timeout_s=int(os.environ["WATCHDOG_USEC"]) / 1e6 if "WATCHDOG_USEC" in os.environ else None,
+        clock=clock,
+    )
+    parts.callback(watchdog.close)
+    loop = ControlLoop(
+        inbox=inbox,
+        clock=clock,
+        keepers=keepers,
+        orders=orders,
+        visits=visits,
+        room=room,
+        alive=watchdog.feed,
+    )
+
+    if stand:
+        stand.serve(
+            control,
+            inbox=inbox,
+            rack=rack,
+            store=store,
+            link=link,
+            people=eyes,
+            status=lambda: _shown(loop, visits),
+        )
+    rack.start()
+    link.start()
+    parts.callback(link.stop)
+    eyes.start()
+    ledger.record(
+        EventKind.STATION_STARTED,
+        {"version": AGENT_VERSION, "simulated": simulate, "set_aside": len(store.set_aside)},
+    )
+    watchdog.ready()
+    log.info("station_started", extra={"station": config.station, "simulated": simulate})
+    try:
+        loop.run()
+    finally:
+        watchdog.stopping()
+        for relay in rack.relays.values():
+            relay.release()
+        ledger.record(EventKind.STATION_STOPPED, {})
+        store.barrier(STOP_S)
+
+
+def _status(loop: ControlLoop, eyes: Eyes) -> Status:
+    seen = loop.snapshot
+    return Status(doors=seen.doors, occupancy=seen.occupancy, cameras=seen.cameras, engine=eyes.engine_name)
+
+
+def _shown(loop: ControlLoop, visits: Visits) -> dict[str, Any]:
+    seen = loop.snapshot
+    return {
+        "doors": {door.id: door.state.value for door in seen.doors},
+        "people": seen.occupancy.estimate,
+        "prompts": visits.prompts,
+    }
+
+
+def _signer(station: Station) -> Signer:
+    path = station.beside(station.config.signing_key_file)
+    try:
+        return Signer(load_private_key(path))
+    except FileNotFoundError as error:
+        fault = f"signing_key_file: {path} is missing; run `station-agent provision --config {station.path}`"
+        raise ConfigError(station.path, [fault]) from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(station.path, [f"signing_key_file: {path}: {error}"]) from error
