@@ -13,7 +13,7 @@ import msgspec
 from firmware_config.station import DoorRules
 from firmware_config.wire import DoorState, DoorStatus, EventKind, Evidence, Outcome, Scalar
 from station_agent.clock import Clock
-from station_agent.core.door import BURNING, WINDOW, Action, Door, DoorInput
+from station_agent.core.door import BURNING, IGNORED, WINDOW, Action, Door, DoorInput
 from station_agent.devices.relay import Relay
 from station_agent.errors import DeviceError
 
@@ -137,14 +137,15 @@ class Doorkeeper:
     def grant(self, cause: Cause, *, pulse_s: float) -> bool:
         """Pulse the relay for ``cause``. False when the door did not change: it is open, or already unlocked."""
         before = self._door.state
-        if cause.cmd_id and before in {DoorState.LOCKED, DoorState.GRACE, DoorState.UNSENSED}:
+        if (before, DoorInput.GRANTED) in IGNORED:
+            return False
+        if before is DoorState.GRACE:
+            self._settle_order()
+        if cause.cmd_id:
             self._order = cause.cmd_id
             self._evidence = Evidence(contact_before=self._contact_open)
-        previous, self._cause = self._cause, cause
+        self._cause = cause
         self.feed(DoorInput.GRANTED, pulse_s=pulse_s)
-        if self._door.state is before:
-            self._cause = previous
-            return False
         return True
 
     def contact(self, *, is_open: bool) -> None:
@@ -159,6 +160,8 @@ class Doorkeeper:
 
     def exit_pressed(self) -> None:
         """Somebody inside wants out."""
+        if self._door.state is DoorState.GRACE:
+            self._settle_order()  # from here on an opening is theirs
         self.feed(DoorInput.EXIT_REQUESTED)
 
     def fire(self, *, active: bool) -> None:
@@ -172,11 +175,12 @@ class Doorkeeper:
         actions = self._door.step(what, now_s=self._clock.monotonic_s(), pulse_s=pulse_s)
         for action in actions:
             self._deeds[action]()
-        self._settle_order()
+        if self._door.state not in WINDOW:
+            self._settle_order()
 
     def _settle_order(self) -> None:
-        """Say what became of the order once its window is over."""
-        if self._order is None or self._door.state in WINDOW:
+        """Its window is over: say what became of the order, if there is one."""
+        if self._order is None:
             return
         cmd_id, self._order = self._order, None
         code = None
