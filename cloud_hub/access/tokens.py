@@ -1,0 +1,78 @@
+"""Bearer tokens for programs. Shown once; kept as SHA-256, so a stolen database opens nothing."""
+
+import hashlib
+import re
+import secrets
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from cloud_hub.access import audit
+from cloud_hub.errors import Conflict, Invalid
+from cloud_hub.models import ApiToken
+from cloud_hub.models.access import Role
+
+_PREFIX: Final = "yz_"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_USE_NOTED_EVERY: Final = timedelta(minutes=1)
+
+
+def digest(secret: str) -> str:
+    """What is kept of a random secret. It has 256 random bits, so no salt and no slow hash are needed."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def create(session: Session, *, name: str, role: Role | str, now: datetime, actor: str = "hub") -> str:
+    """Make a token and return it; it cannot be shown again.
+
+    Raises:
+        Invalid: the name has other signs than letters, digits, ``_ . -``, or the role is none.
+        Conflict: the name is taken.
+    """
+    if not _NAME.fullmatch(name):
+        raise Invalid(
+            "name: 1 to 64 letters, digits, '_', '.' or '-'",
+            errors=[{"field": "name", "problem": "malformed"}],
+        )
+    if role not in set(Role):
+        raise Invalid(f"role: not one of {', '.join(Role)}", errors=[{"field": "role", "problem": "unknown"}])
+    if session.scalar(select(ApiToken.id).where(ApiToken.name == name)) is not None:
+        raise Conflict(f"a token named {name} exists")
+    secret = _PREFIX + secrets.token_urlsafe(32)
+    session.add(
+        ApiToken(
+            name=name,
+            token_hash=digest(secret),
+            role=Role(role).value,
+            created_at=now,
+            used_at=None,
+            revoked_at=None,
+        )
+    )
+    audit.record(
+        session,
+        actor=actor,
+        action="token:create:done",
+        target=f"token:{name}",
+        detail={"role": Role(role).value},
+        now=now,
+    )
+    return secret
+
+
+def find(session: Session, secret: str) -> ApiToken | None:
+    """The token, unless unknown or revoked. Found by its hash, so the time it takes tells nothing about it."""
+    token = session.scalar(select(ApiToken).where(ApiToken.token_hash == digest(secret)))
+    return None if token is None or token.revoked_at is not None else token
+
+
+def use_is_due(token: ApiToken, now: datetime) -> bool:
+    """Whether its last use should be noted again: not at every request, each would be a commit."""
+    return token.used_at is None or now - token.used_at >= _USE_NOTED_EVERY
+
+
+def note_use(session: Session, token: ApiToken, now: datetime) -> None:
+    """Remember that it was used."""
+    session.execute(update(ApiToken).where(ApiToken.id == token.id).values(used_at=now))

@@ -1,0 +1,120 @@
+"""How pages write times, numbers and what an event says. Station-local time is shown, UTC kept beside it."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel.dates import format_datetime, format_skeleton
+from babel.numbers import format_decimal
+from markupsafe import Markup
+
+from cloud_hub import context
+from cloud_hub.console import labels
+from cloud_hub.i18n import gettext, language, mark
+
+DEFAULT_ZONE: Final = "Asia/Shanghai"
+
+
+@lru_cache(maxsize=512)
+def zone(name: str | None) -> ZoneInfo:
+    """A station's time zone; a name nobody knows becomes the default instead of breaking the page."""
+    try:
+        return ZoneInfo(name or DEFAULT_ZONE)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo(DEFAULT_ZONE)
+
+
+def moment(at: datetime | None, zone_name: str | None = None, *, seconds: bool = True) -> Markup:
+    """A ``<time>`` in local time: the hour alone today, with the date on other days; UTC in its title."""
+    if at is None:
+        return Markup("<span>–</span>")
+    where = zone(zone_name)
+    local, today = at.astimezone(where), context.now().astimezone(where)
+    clock = format_datetime(local, "HH:mm:ss" if seconds else "HH:mm", locale=language())
+    if local.date() != today.date():
+        skeleton = "MMMd" if local.year == today.year else "yMMMd"
+        clock = f"{format_skeleton(skeleton, local, locale=language())} {clock}"
+    utc = at.astimezone(UTC)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        utc.isoformat(timespec="seconds"), utc.strftime("%Y-%m-%d %H:%M:%S UTC"), clock
+    )
+
+
+def ago(at: datetime | None) -> Markup:
+    """A ``<time>`` as an age, kept up to date by the page's script."""
+    if at is None:
+        return Markup("<span>–</span>")
+    utc = at.astimezone(UTC)
+    return Markup('<time class="ago" datetime="{}" title="{}">{}</time>').format(
+        utc.isoformat(timespec="seconds"), utc.strftime("%Y-%m-%d %H:%M:%S UTC"), duration(context.now() - at)
+    )
+
+
+def duration(length: Any) -> str:
+    """A length of time in its largest whole unit."""
+    seconds = max(0, int(length.total_seconds() if hasattr(length, "total_seconds") else length))
+    if seconds < 60:  # noqa: PLR2004 (seconds in a minute)
+        return gettext("%(n)s s", n=seconds)
+    if seconds < 3_600:  # noqa: PLR2004 (seconds in an hour)
+        return gettext("%(n)s min", n=seconds // 60)
+    if seconds < 86_400:  # noqa: PLR2004 (seconds in a day)
+        return gettext("%(n)s h", n=seconds // 3_600)
+    return gettext("%(n)s d", n=seconds // 86_400)
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """A number as the language writes it, with at most ``digits`` decimals."""
+    if value is None:
+        return "–"
+    return str(format_decimal(value, format="#,##0." + "#" * digits, locale=language()))
+
+
+def event_facts(data: dict[str, Any]) -> list[tuple[str, str]]:
+    """What an event's data says, as (label, words), the important first. Keys without words are left to the details."""
+    facts: list[tuple[str, str]] = []
+    for key, name in _FACTS.items():
+        value = data.get(key)
+        if value is None or value == "":
+            continue
+        facts.append((gettext(name), _words(key, value, data)))
+    return facts
+
+
+_FACTS: Final = {
+    "door": mark("Door"),
+    "person": mark("Person"),
+    "via": mark("Way"),
+    "reason": mark("Reason"),
+    "code": mark("Reason"),
+    "camera": mark("Camera"),
+    "sensor": mark("Sensor"),
+    "value": mark("Value"),
+    "estimate": mark("Inside"),
+    "capacity": mark("Places"),
+}
+
+
+def _words(key: str, value: Any, data: dict[str, Any]) -> str:
+    if key == "via":
+        return labels.label(labels.WAYS, str(value))
+    if key in {"reason", "code"}:
+        return labels.label(labels.CODES, str(value))
+    if key == "value" and isinstance(value, int | float):
+        return f"{number(value)} {data.get('unit', '')}".strip()
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def people(estimate: int | None, low: int | None, high: int | None) -> str:
+    """People inside: the estimate, and its range where it is one: ``3 (2–4)``."""
+    if estimate is None:
+        return "–"
+    if low is None or high is None or low == high == estimate:
+        return str(estimate)
+    return f"{estimate} ({low}–{high})"
+
+
+def who(actor: str | None) -> str:
+    """Name of an actor, without its kind where that is a person."""
+    kind, _, name = (actor or "").partition(":")
+    return name if kind == "user" else (actor or "")

@@ -1,0 +1,230 @@
+"""Words for what is stored as codes. English here; the catalogues hold the other languages."""
+
+from typing import Final
+
+from cloud_hub.alerts.rules import CONTRADICTED, OVER_CAPACITY, SILENT, STORE_LOST
+from cloud_hub.i18n import gettext, mark
+from cloud_hub.models.access import Role
+from cloud_hub.models.alert import AlertState, Severity
+from cloud_hub.models.command import CommandState
+from cloud_hub.models.station import Presence
+from firmware_config.wire import DoorState, EventKind
+
+PRESENCES: Final[dict[str, str]] = {
+    Presence.ONLINE: mark("Online"),
+    Presence.OFFLINE: mark("Offline"),
+    Presence.UNKNOWN: mark("Not heard of yet"),
+}
+
+DOOR_STATES: Final[dict[str, str]] = {
+    DoorState.LOCKED: mark("Locked"),
+    DoorState.UNLOCKED: mark("Unlocked"),
+    DoorState.EXITING: mark("Somebody is leaving"),
+    DoorState.GRACE: mark("Just relocked"),
+    DoorState.OPEN: mark("Open"),
+    DoorState.PREALARM: mark("Open too long soon"),
+    DoorState.HELD_OPEN: mark("Held open"),
+    DoorState.FORCED: mark("Forced open"),
+    DoorState.FIRE_CLOSED: mark("Fire release, closed"),
+    DoorState.FIRE_OPEN: mark("Fire release, open"),
+    DoorState.FIRE_UNSENSED: mark("Fire release, contact not trusted"),
+    DoorState.UNSENSED: mark("Locked, contact not trusted"),
+    DoorState.UNSENSED_UNLOCKED: mark("Unlocked, contact not trusted"),
+}
+
+COMMAND_STATES: Final[dict[str, str]] = {
+    CommandState.REQUESTED: mark("Requested"),
+    CommandState.SENT: mark("Sent to the station"),
+    CommandState.CHALLENGED: mark("The station answered"),
+    CommandState.AUTHORISED: mark("Authorised"),
+    CommandState.PULSING: mark("Unlocking"),
+    CommandState.UNKNOWN: mark("May be open: check the camera or the contact"),
+    CommandState.DEVICE_OFFLINE: mark("Station offline, not unlocked"),
+    CommandState.NO_CHALLENGE: mark("No answer, not unlocked"),
+    CommandState.REJECTED: mark("Refused by the station"),
+    CommandState.EXPIRED: mark("Too late, not unlocked"),
+    CommandState.OPENED: mark("Door opened"),
+    CommandState.PULSED_NOT_OPENED: mark("Unlocked, but nobody opened"),
+    CommandState.ACTUATOR_FAULT: mark("Lock fault"),
+    CommandState.INTERRUPTED: mark("Interrupted: it may have opened"),
+    CommandState.UNKNOWN_FINAL: mark("Nobody can know: it may have opened"),
+}
+
+COMMAND_HINTS: Final[dict[str, str]] = {
+    CommandState.REQUESTED: mark("The hub has taken the order."),
+    CommandState.SENT: mark("Waiting for the station's answer."),
+    CommandState.CHALLENGED: mark("The hub checks the right to open once more."),
+    CommandState.AUTHORISED: mark("The station may open now."),
+    CommandState.PULSING: mark("The lock is released. Waiting for the door contact."),
+    CommandState.UNKNOWN: mark(
+        "The order went out and no answer came back. It becomes clear when the station is heard again."
+    ),
+    CommandState.DEVICE_OFFLINE: mark("The order never left the hub."),
+    CommandState.NO_CHALLENGE: mark("The station did not answer in time, so it was never allowed to open."),
+    CommandState.REJECTED: mark("The lock was not released."),
+    CommandState.EXPIRED: mark("The order took too long on its way; the station did not act on it."),
+    CommandState.OPENED: mark("The door contact confirmed it."),
+    CommandState.PULSED_NOT_OPENED: mark(
+        "The lock was released and locked again; the contact stayed closed."
+    ),
+    CommandState.ACTUATOR_FAULT: mark("The relay did not follow its command. Send somebody."),
+    CommandState.INTERRUPTED: mark("The station stopped in the middle. Check the camera or the contact."),
+    CommandState.UNKNOWN_FINAL: mark("The station lost its records. Check the camera or the contact."),
+}
+
+COMMAND_TONES: Final[dict[str, str]] = {
+    CommandState.OPENED: "good",
+    CommandState.PULSED_NOT_OPENED: "warn",
+    CommandState.DEVICE_OFFLINE: "bad",
+    CommandState.NO_CHALLENGE: "bad",
+    CommandState.REJECTED: "bad",
+    CommandState.EXPIRED: "bad",
+    CommandState.ACTUATOR_FAULT: "bad",
+    CommandState.INTERRUPTED: "warn",
+    CommandState.UNKNOWN: "warn",
+    CommandState.UNKNOWN_FINAL: "warn",
+}
+"""Colour; every other state is still under way. Colour never carries meaning alone."""
+
+CODES: Final[dict[str, str]] = {
+    "already_unlocked": mark("the door is unlocked already"),
+    "ambiguous_face": mark("two people look too much alike"),
+    "busy": mark("the door is busy"),
+    "challenge_expired": mark("the challenge had expired"),
+    "conflict": mark("the same order came with other content"),
+    "contact_fault": mark("the door contact cannot be trusted"),
+    "door_open": mark("the door is open already"),
+    "fire": mark("fire release"),
+    "fire_active": mark("fire release is active"),
+    "intent_late": mark("the disk was too slow"),
+    "issued_out_of_time": mark("the order was too old"),
+    "mismatch": mark("the order does not match its challenge"),
+    "rate_limited": mark("too many orders in a minute"),
+    "restarted": mark("the station restarted"),
+    "storage_full": mark("the station's storage is full"),
+    "superseded": mark("a newer order replaced it"),
+    "unknown_door": mark("the station has no such door"),
+    "unknown_face": mark("face not enrolled"),
+}
+
+EVENT_KINDS: Final[dict[str, str]] = {
+    EventKind.ACCESS_GRANTED: mark("Access granted"),
+    EventKind.ACCESS_DENIED: mark("Access denied"),
+    EventKind.DOOR_OPENED: mark("Door opened"),
+    EventKind.DOOR_CLOSED: mark("Door closed"),
+    EventKind.DOOR_FORCED: mark("Door forced open"),
+    EventKind.DOOR_PREALARM: mark("Door open too long soon"),
+    EventKind.DOOR_HELD_OPEN: mark("Door held open"),
+    EventKind.DOOR_CONTACT_FAULT: mark("Door contact faulty"),
+    EventKind.DOOR_CONTACT_RESTORED: mark("Door contact restored"),
+    EventKind.DOOR_RELAY_FAULT: mark("Lock relay faulty"),
+    EventKind.EXIT_REQUESTED: mark("Exit requested"),
+    EventKind.FIRE_ACTIVE: mark("Fire release active"),
+    EventKind.FIRE_CLEARED: mark("Fire release over"),
+    EventKind.TAMPER_OPENED: mark("Case opened"),
+    EventKind.TAMPER_CLOSED: mark("Case closed"),
+    EventKind.MAINS_LOST: mark("Mains power lost"),
+    EventKind.MAINS_RESTORED: mark("Mains power back"),
+    EventKind.CAMERA_LOST: mark("Camera lost"),
+    EventKind.CAMERA_RESTORED: mark("Camera back"),
+    EventKind.SENSOR_OUT_OF_RANGE: mark("Sensor out of range"),
+    EventKind.SENSOR_IN_RANGE: mark("Sensor back in range"),
+    EventKind.SENSOR_LOST: mark("Sensor lost"),
+    EventKind.SENSOR_RESTORED: mark("Sensor back"),
+    EventKind.OCCUPANCY_CHANGED: mark("People inside changed"),
+    EventKind.ORDER_REFUSED: mark("Order refused by the station"),
+    EventKind.STATION_STARTED: mark("Station started"),
+    EventKind.STATION_STOPPED: mark("Station stopped"),
+}
+
+ALERT_KINDS: Final[dict[str, str]] = {
+    OVER_CAPACITY: mark("More people inside than allowed"),
+    SILENT: mark("Station silent"),
+    STORE_LOST: mark("An order's outcome can never be known"),
+    CONTRADICTED: mark("A station contradicted itself about an order"),
+}
+"""Kinds that only the hub knows; an alert raised by an event has the event's words."""
+
+SEVERITIES: Final[dict[str, str]] = {
+    Severity.CRITICAL: mark("Critical"),
+    Severity.MAJOR: mark("Major"),
+    Severity.MINOR: mark("Minor"),
+}
+
+ALERT_STATES: Final[dict[str, str]] = {
+    AlertState.OPEN: mark("To acknowledge"),
+    AlertState.ACKNOWLEDGED: mark("Acknowledged"),
+    AlertState.CLOSED: mark("Closed"),
+}
+
+ROLES: Final[dict[str, str]] = {
+    Role.VIEWER: mark("Viewer"),
+    Role.OPERATOR: mark("Operator"),
+    Role.ADMINISTRATOR: mark("Administrator"),
+}
+
+WAYS: Final[dict[str, str]] = {
+    "face": mark("face"),
+    "order": mark("remote order"),
+    "exit": mark("exit button"),
+    "forced": mark("by force"),
+    "fire": mark("fire release"),
+    "start": mark("at start"),
+}
+
+SENSORS: Final[dict[str, str]] = {
+    "co2": mark("Carbon dioxide"),
+    "humidity": mark("Humidity"),
+    "light": mark("Light"),
+    "pm25": mark("Fine dust"),
+    "power": mark("Power"),
+    "smoke": mark("Smoke"),
+    "temperature": mark("Temperature"),
+    "voltage": mark("Voltage"),
+    "water": mark("Water"),
+}
+"""Names that installers usually give; any other is shown as it is."""
+
+ERRORS: Final[dict[str, str]] = {
+    "not_found": mark("There is no such page or thing."),
+    "forbidden": mark("Your role does not allow this."),
+    "form_expired": mark("This form is too old. Go back, reload the page and try again."),
+    "step_up_needed": mark("Give your password again."),
+    "wrong_password": mark("Wrong name or password."),
+    "too_many": mark("Too many attempts. Wait a moment and try again."),
+    "door_busy": mark("This door has an order that is still under way."),
+    "outcome_unknown": mark("The outcome of the last order is unknown: the door may be open already."),
+    "conflict": mark("Not possible while things stand as they do."),
+    "invalid": mark("Something in the form is missing or wrong."),
+    "request_entity_too_large": mark("What you sent is too large."),
+    "method_not_allowed": mark("This address does not take that."),
+    "internal": mark("Something failed on our side. It has been logged."),
+}
+
+OTHER_ERROR: Final = mark("This request cannot be answered.")
+
+REASONS: Final = (
+    mark("A worker is at the door and cannot get in"),
+    mark("Somebody inside needs help"),
+    mark("Cleaning or repair"),
+    mark("Delivery of supplies"),
+)
+"""Offered in the unlock form; any other text may be typed."""
+
+
+def label(table: dict[str, str], code: str | None) -> str:
+    """The words for a code in this request's language; a code without words is shown as it is."""
+    if code is None:
+        return ""
+    text = table.get(code)
+    return gettext(text) if text is not None else code
+
+
+def alert_kind(kind: str) -> str:
+    """The words for an alert."""
+    return label(ALERT_KINDS if kind in ALERT_KINDS else EVENT_KINDS, kind)
+
+
+def error(code: str) -> str:
+    """The words for an error's code."""
+    return gettext(ERRORS.get(code, OTHER_ERROR))
