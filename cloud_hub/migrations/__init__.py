@@ -9,8 +9,11 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 
-from cloud_hub.db import make_engine
+from cloud_hub.db import make_engine, url_of
+from cloud_hub.errors import HubError
+from cloud_hub.settings import Hub
 
 _LOCK: Final = 0x79_7A_6D_67
 """PostgreSQL advisory lock: two processes that upgrade at once do it one after the other."""
@@ -49,3 +52,26 @@ def upgrade(database: Engine | URL | str) -> None:
     finally:
         if engine is not database:
             engine.dispose()
+
+
+def open_engine(hub: Hub) -> Engine:
+    """The hub's database, checked.
+
+    Raises:
+        HubError: it is not reachable, or not of this release.
+    """
+    try:
+        engine = make_engine(url_of(hub))
+    except OSError as error:
+        raise HubError(f"{error.filename}: {error.strerror}") from error
+    address = engine.url.render_as_string(hide_password=True)
+    try:
+        revision = current(engine)
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        raise HubError(f"database {address} cannot be used: {reason}") from error
+    if revision != head():
+        raise HubError(
+            f"database {address} is at revision {revision}, this release needs {head()}: run cloud-hub db upgrade"
+        )
+    return engine
