@@ -14,6 +14,7 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
+from station_agent.errors import AgentError
 from station_agent.vision.camera_replay import PICTURES
 from station_agent.vision.dlib_engine import DlibEngine
 from station_agent.vision.engine import FaceEngine, Vector
@@ -38,7 +39,7 @@ LONGEST_PX: Final = 1280
 """A larger picture is reduced to it, the largest frame a station takes by default."""
 
 
-class DatasetError(ValueError):
+class DatasetError(AgentError, ValueError):
     """There is nothing to measure; the message names the folder and says what is expected in it."""
 
 

@@ -4,10 +4,12 @@ import os
 from pathlib import Path
 from typing import Final
 
+from station_agent.errors import AgentError
+
 _KEY_BYTES: Final = 32
 
 
-class GalleryKeyError(RuntimeError):
+class GalleryKeyError(AgentError, RuntimeError):
     """The gallery key cannot be used; the message names the file."""
 
 

@@ -21,6 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
+from station_agent.errors import AgentError
 from station_agent.store.db import Schema, open_database
 from station_agent.store.gallery_key import gallery_key
 
@@ -62,7 +63,7 @@ _NONCE_BYTES: Final = 12
 """AES-256-GCM with random nonces of 96 bits: far below 2^32 sealings under one key (NIST SP 800-38D, 8.3)."""
 
 
-class TemplateDamagedError(RuntimeError):
+class TemplateDamagedError(AgentError, RuntimeError):
     """A person's template does not open: altered, or sealed under another key.
 
     Attributes:
