@@ -14,6 +14,8 @@ RESEND_S: Final = 10.0
 
 LONGEST_RESEND_S: Final = 60.0
 
+_EPSILON: Final = 1e-6
+
 T = TypeVar("T")
 
 
@@ -108,7 +110,7 @@ class TokenBucket:
         if self._at_s is not None:
             self._tokens = min(self._burst, self._tokens + (now_s - self._at_s) * self._rate)
         self._at_s = now_s
-        return 0.0 if self._tokens >= 1 else (1 - self._tokens) / self._rate
+        return 0.0 if self._tokens >= 1 - _EPSILON else (1 - self._tokens) / self._rate
 
     def take(self) -> None:
         """Use one token; ``wait_s`` has just returned 0."""

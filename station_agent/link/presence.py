@@ -1,10 +1,10 @@
 """What the station says about itself: birth at each connection, heartbeat as the lease, and the will."""
 
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 from firmware_config.station import Station
 from firmware_config.wire import Birth, DoorStatus, Heartbeat, OccupancyStatus, SensorMeta
+from station_agent import AGENT_VERSION
 from station_agent.clock import Stamp
 from station_agent.store.outbox import Backlog
 
@@ -37,7 +37,6 @@ class Presence:
             for sensor in station.profile.sensors
         ]
         self._lock_kinds: dict[str, str] = {door.id: door.lock for door in config.doors}
-        self._version = _version()
         self.conn_no = 0
 
     def birth(self, status: Status, at: Stamp, *, online: bool) -> Birth:
@@ -52,7 +51,7 @@ class Presence:
             mono_ms=at.mono_ms,
             wall_ms=at.wall_ms,
             clock=at.trust,
-            agent_version=self._version,
+            agent_version=AGENT_VERSION,
             time_zone=config.time_zone,
             doors=status.doors,
             lock_kinds=self._lock_kinds,
@@ -82,10 +81,3 @@ class Presence:
             cameras=status.cameras,
             rejected=rejected,
         )
-
-
-def _version() -> str:
-    try:
-        return version("yizhan")
-    except PackageNotFoundError:
-        return "unknown"

@@ -1,0 +1,75 @@
+"""Lanes: packing below the broker's limit, acknowledgements in parts, and the pauses between tries."""
+
+import pytest
+
+from firmware_config.topics import Topic
+from station_agent.link.connection import pause_s
+from station_agent.link.lanes import SIZE_TARGET, Flight, Lane, TokenBucket, resend_s
+
+
+def a_lane(size: int = 1000) -> Lane[int]:
+    return Lane(
+        topic=Topic.EVENT,
+        install_id="1" * 32,
+        fetch=lambda limit, after, upto: list(range(after + 1, min(upto, after + limit) + 1)),
+        number=lambda row: row,
+        name=lambda row: row,
+        pack=lambda rows: b"x" * size * len(rows),
+        page=200,
+        room=4,
+        metered=True,
+    )
+
+
+def test_as_many_rows_as_fit_travel_together() -> None:
+    rows, payload = a_lane().cut(list(range(1, 201)))
+    assert list(rows) == list(range(1, 13))
+    assert len(payload) <= SIZE_TARGET
+
+
+def test_a_single_large_row_travels_alone() -> None:
+    rows, payload = a_lane(size=SIZE_TARGET + 1).cut([1, 2, 3])
+    assert (list(rows), len(payload)) == ([1], SIZE_TARGET + 1)
+
+
+def test_a_message_is_done_once_every_row_of_it_is_acknowledged() -> None:
+    lane = a_lane()
+    lane.flights = [
+        Flight(first=1, last=2, waiting={1, 2}, due_s=5.0),
+        Flight(first=3, last=3, waiting={3}, due_s=4.0),
+    ]
+    assert lane.due_s() == 4.0
+    lane.acknowledged([1, 3, 99])
+    assert [(flight.first, flight.waiting) for flight in lane.flights] == [(1, {2})]
+    lane.acknowledged([2])
+    assert lane.due_s() is None
+
+
+def test_a_new_connection_begins_again_at_the_oldest_row() -> None:
+    lane = a_lane()
+    lane.cursor, lane.flights = 7, [Flight(first=1, last=7, waiting={7}, due_s=0.0)]
+    lane.reset(is_open=True)
+    assert (lane.open, lane.fresh, lane.cursor, lane.flights) == (True, True, 0, [])
+
+
+def test_the_wait_for_an_acknowledgement_doubles_up_to_a_minute() -> None:
+    assert [resend_s(tries) for tries in range(1, 7)] == [10, 20, 40, 60, 60, 60]
+
+
+def test_the_bucket_lets_a_burst_through_and_then_its_rate() -> None:
+    bucket = TokenBucket(rate=20, burst=3)
+    for _ in range(3):
+        assert bucket.wait_s(100.0) == 0
+        bucket.take()
+    assert bucket.wait_s(100.0) == pytest.approx(0.05)
+    assert bucket.wait_s(100.05) == pytest.approx(0)
+    assert bucket.wait_s(1000.0) == 0
+    for _ in range(3):
+        bucket.take()
+    assert bucket.wait_s(1000.0) > 0, "an hour of silence saves no more than one burst"
+
+
+def test_reconnecting_waits_by_full_jitter_up_to_thirty_seconds() -> None:
+    assert [pause_s(attempt, lambda: 1.0) for attempt in range(7)] == [1, 2, 4, 8, 16, 30, 30]
+    assert pause_s(3, lambda: 0.0) == 0
+    assert pause_s(10_000, lambda: 0.5) == 15
