@@ -221,10 +221,10 @@ class Ack(Message, frozen=True):
     """The hub has committed these; only now may the station forget them.
 
     Attributes:
-        install_id: the store the sequence numbers belong to.
+        install_id: repeated from what is acknowledged; the station ignores any other.
         events: sequence numbers of events.
         readings: sequence numbers of readings.
-        results: command ids whose result is stored.
+        results: command ids whose final result is stored.
     """
 
     install_id: Hex128
