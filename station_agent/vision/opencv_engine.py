@@ -64,8 +64,6 @@ class OpenCvEngine:
         """All faces, largest first. See ``FaceEngine.detect``."""
         check_pixels(pixels)
         faces = self._detect_within(pixels, DETECT_LONGEST_PX)
-        if faces:
-            faces[0] = self._look_closer(pixels, faces[0])
         if not thorough:
             return faces
         for smaller, longest in pairwise(THOROUGH_LONGEST_PX):
@@ -101,14 +99,14 @@ class OpenCvEngine:
         if rows is None:
             return []
         scale = np.array([width / size[0], height / size[1]], dtype=np.float32)
-        return sorted((_face(row, scale) for row in rows), key=lambda face: -face.area_px)
+        faces = sorted((_face(row, scale) for row in rows), key=lambda face: -face.area_px)
+        if ratio < 1 and faces[0].box[2] * ratio < CLOSER_BELOW_PX:
+            faces[0] = self._look_closer(pixels, faces[0])
+        return faces
 
     def _look_closer(self, pixels: Pixels, face: Face) -> Face:
-        """The same face with finer landmarks, where the reduced copy was too coarse for it."""
-        reduced_by = DETECT_LONGEST_PX / max(pixels.shape[:2])
+        """The same face with finer landmarks, found in the full picture."""
         left, top, width, height = face.box
-        if reduced_by >= 1 or width * reduced_by >= CLOSER_BELOW_PX:
-            return face
         side = max(width, height) * (1 + 2 * _CLOSER_MARGIN)
         corner = np.array([left + width / 2, top + height / 2]) - side / 2
         ratio = CLOSER_PX / side

@@ -57,7 +57,7 @@ ENTRY: Final = Limits(
     roll_deg=40,
     grey=18,
     burnt_out=0.40,
-    sharpness=0.004,
+    sharpness=0.006,
 )
 ENROLMENT: Final = Limits(
     width_px=64,
