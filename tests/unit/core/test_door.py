@@ -97,6 +97,26 @@ def test_no_input_but_the_clearing_of_the_fire_leaves_the_fire_states() -> None:
             assert after in BURNING
 
 
+def test_only_the_fire_input_enters_the_fire_states_and_it_always_does() -> None:
+    for (before, fact), (after, _) in TRANSITIONS.items():
+        if before not in BURNING:
+            assert (after in BURNING) == (fact is I.FIRE_SET)
+
+
+def test_only_the_contacts_own_word_changes_what_is_known_of_it() -> None:
+    for (before, fact), (after, _) in TRANSITIONS.items():
+        said = {I.OPENED: (True, False), I.CLOSED: (False, False), I.CONTACT_FAULTED: (False, True)}
+        known = (before in SEEN_OPEN, before in UNTRUSTED)
+        assert (after in SEEN_OPEN, after in UNTRUSTED) == said.get(fact, known)
+
+
+def test_every_move_of_the_door_and_every_press_of_the_button_that_matters_is_recorded() -> None:
+    for (before, fact), (_, actions) in TRANSITIONS.items():
+        assert (A.RECORD_OPENED in actions or A.RAISE_FORCED in actions) == (fact is I.OPENED)
+        assert (A.RECORD_CLOSED in actions) == (fact is I.CLOSED)
+        assert (A.RECORD_EXIT in actions) == (fact is I.EXIT_REQUESTED and before is not S.EXITING)
+
+
 def test_a_faulted_contact_is_reported_where_trust_is_lost_and_where_it_returns() -> None:
     for (before, _), (after, actions) in TRANSITIONS.items():
         assert (A.RECORD_CONTACT_FAULT in actions) == (before not in UNTRUSTED and after in UNTRUSTED)
@@ -196,6 +216,13 @@ def test_the_exit_button_pulses_again_in_the_grace() -> None:
 def test_a_grant_inside_the_shunt_does_not_cut_the_shunt_short() -> None:
     played = Played().tell(I.EXIT_REQUESTED).wait(5.25).tell(I.GRANTED, pulse_s=0.5).wait(2)
     assert (played.door.state, played.door.deadline_s) == (S.GRACE, 110)
+
+
+def test_an_opening_uses_up_the_shunt_too() -> None:
+    played = (
+        Played().tell(I.EXIT_REQUESTED, I.OPENED, I.CLOSED).wait(1).tell(I.GRANTED, pulse_s=0.5).wait(0.5)
+    )
+    assert (played.door.state, played.door.deadline_s) == (S.GRACE, 102)
 
 
 def test_the_window_of_an_opening_is_remembered_until_the_closing() -> None:
