@@ -146,6 +146,9 @@ class VisionThread:
     def _is_lost(self, reason: str) -> float:
         """Let go of the camera, say so once, and return how long to wait before opening it again."""
         self.close()
+        self._gate = (
+            MotionGate()
+        )  # so that the next first frame is looked at, and shows whether the engine works
         if self._present:
             self._present = False
             log.warning("camera_lost", extra={"camera": self._name, "reason": reason})
