@@ -2,6 +2,7 @@
 
 import os
 import time
+import unicodedata
 from pathlib import Path
 from typing import Final
 
@@ -35,8 +36,13 @@ def note(text: str) -> None:
 
 def summary(rows: list[tuple[str, str]]) -> None:
     """The block at the end: names in one column, values in the next."""
-    width = max(len(name) for name, _ in rows)
+    width = max(_columns(name) for name, _ in rows)
     click.echo()
     for name, value in rows:
-        click.echo(f"  {name:<{width}}  {click.style(value, bold=True)}")
+        click.echo(f"  {name}{' ' * (width - _columns(name))}  {click.style(value, bold=True)}")
     click.echo()
+
+
+def _columns(text: str) -> int:
+    """Columns on a terminal: a Chinese character takes two."""
+    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)

@@ -199,10 +199,10 @@ class _Demo:
             [
                 ("控制台 Console", addresses.url),
                 ("用户名 User", sign_in.username),
-                ("密码   Password", sign_in.password),
-                ("舞台   Stage", addresses.stage_url),
-                ("日志   Logs", str(self._layout.log("*"))),
-                ("停止   Stop", "Ctrl-C"),
+                ("密码 Password", sign_in.password),
+                ("舞台 Stage", addresses.stage_url),
+                ("日志 Logs", str(self._layout.log("*"))),
+                ("停止 Stop", "Ctrl-C"),
             ]
         )
         count = len(self._stations)

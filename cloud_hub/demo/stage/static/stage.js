@@ -9,6 +9,11 @@ const DOORS = {
   fire_closed: "fire, door closed", fire_open: "fire, door open", fire_unsensed: "contact not trusted",
   unsensed: "contact not trusted", unsensed_unlocked: "contact not trusted",
 };
+const PROMPTS = {
+  unknown_face: "Not known here", ambiguous_face: "Not sure who this is", several_faces: "One person at a time, please",
+  too_small: "Please come closer", not_frontal: "Please look at the camera", too_dark: "Too dark",
+  too_bright: "Too bright", blurred: "Please hold still",
+};
 const POWER = { cut: "no power", dark: "dark, back soon", elsewhere: "run by somebody else", on: "starting" };
 
 async function post(card, path, body, headers = {}) {
@@ -62,6 +67,8 @@ function draw(card, station) {
   part(card, "doorway").classList.toggle("released", Boolean(levels[`relay:${door}`]));
   const state = (station.doors ?? {})[door];
   part(card, "door-state").textContent = state ? say(DOORS[state] ?? state) : "–";
+  const prompt = (station.prompts ?? {})[door];
+  part(card, "prompt").textContent = prompt ? say(PROMPTS[prompt] ?? prompt) : "";
   const pull = part(card, "pull");
   const forcing = state === "locked" || state === undefined;
   pull.textContent = forcing ? pull.dataset.forced : pull.dataset.held;
