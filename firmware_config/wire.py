@@ -4,7 +4,6 @@
 the Unix epoch by the station's clock, worth what ``clock`` says of it. The hub dates things by ``mono_ms`` where it can.
 """
 
-from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -12,6 +11,7 @@ from msgspec import Meta
 
 from firmware_config.signing import Refused
 from firmware_config.units import MAX_ENERGISED_S, MAX_PAYLOAD_BYTES, NAME_PATTERN, STATION_ID_PATTERN
+from firmware_config.vocabulary import DoorState, EventKind, Outcome
 
 Version: TypeAlias = Annotated[int, Meta(ge=1, le=1)]
 StationId: TypeAlias = Annotated[str, Meta(pattern=STATION_ID_PATTERN)]
@@ -36,56 +36,6 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     v: Version = 1
     station: StationId
-
-
-class EventKind(StrEnum):
-    """What can happen at a station, ``subject.fact``."""
-
-    ACCESS_GRANTED = "access.granted"
-    ACCESS_DENIED = "access.denied"
-    DOOR_OPENED = "door.opened"
-    DOOR_CLOSED = "door.closed"
-    DOOR_FORCED = "door.forced"
-    DOOR_PREALARM = "door.prealarm"
-    DOOR_HELD_OPEN = "door.held_open"
-    DOOR_CONTACT_FAULT = "door.contact_fault"
-    DOOR_CONTACT_RESTORED = "door.contact_restored"
-    DOOR_RELAY_FAULT = "door.relay_fault"
-    EXIT_REQUESTED = "exit.requested"
-    FIRE_ACTIVE = "fire.active"
-    FIRE_CLEARED = "fire.cleared"
-    TAMPER_OPENED = "tamper.opened"
-    TAMPER_CLOSED = "tamper.closed"
-    MAINS_LOST = "mains.lost"
-    MAINS_RESTORED = "mains.restored"
-    CAMERA_LOST = "camera.lost"
-    CAMERA_RESTORED = "camera.restored"
-    SENSOR_OUT_OF_RANGE = "sensor.out_of_range"
-    SENSOR_IN_RANGE = "sensor.in_range"
-    SENSOR_LOST = "sensor.lost"
-    SENSOR_RESTORED = "sensor.restored"
-    OCCUPANCY_CHANGED = "occupancy.changed"
-    ORDER_REFUSED = "order.refused"
-    STATION_STARTED = "station.started"
-    STATION_STOPPED = "station.stopped"
-
-
-class DoorState(StrEnum):
-    """The door core's states, as shown to people."""
-
-    LOCKED = "locked"
-    UNLOCKED = "unlocked"
-    EXITING = "exiting"
-    GRACE = "grace"
-    OPEN = "open"
-    PREALARM = "prealarm"
-    HELD_OPEN = "held_open"
-    FORCED = "forced"
-    FIRE_CLOSED = "fire_closed"
-    FIRE_OPEN = "fire_open"
-    FIRE_UNSENSED = "fire_unsensed"
-    UNSENSED = "unsensed"
-    UNSENSED_UNLOCKED = "unsensed_unlocked"
 
 
 class DoorStatus(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -273,23 +223,6 @@ class Go(Message, frozen=True):
     issued_ms: Milliseconds
     boot_id: Hex128
     nonce: Hex128
-
-
-class Outcome(StrEnum):
-    """What the station says became of an order."""
-
-    PULSING = "pulsing"
-    OPENED = "opened"
-    PULSED_NOT_OPENED = "pulsed_not_opened"
-    ACTUATOR_FAULT = "actuator_fault"
-    REJECTED = "rejected"
-    EXPIRED = "expired"
-    INTERRUPTED = "interrupted"
-
-    @property
-    def final(self) -> bool:
-        """Nothing may follow."""
-        return self is not Outcome.PULSING
 
 
 class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

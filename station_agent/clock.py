@@ -59,5 +59,8 @@ class SystemClock:
         """This moment."""
         trust: Trust = "synced" if SYNCED_FLAG.exists() else "unsynced"
         return Stamp(
-            boot_id=self.boot_id, mono_ms=int(self.monotonic_s() * 1000), wall_ms=time.time_ns() // 1_000_000, trust=trust
+            boot_id=self.boot_id,
+            mono_ms=int(self.monotonic_s() * 1000),
+            wall_ms=time.time_ns() // 1_000_000,
+            trust=trust,
         )

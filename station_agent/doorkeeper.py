@@ -4,6 +4,7 @@ The relay (commanded) and the contact (observed) meet here for the first time, a
 only when the contact said so inside the window of its own pulse (safety.md C11, C13).
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias
@@ -11,11 +12,14 @@ from typing import Final, Literal, Protocol, TypeAlias
 import msgspec
 
 from firmware_config.station import DoorRules
-from firmware_config.wire import DoorState, DoorStatus, EventKind, Evidence, Outcome, Scalar
+from firmware_config.vocabulary import DoorState, EventKind, Outcome
+from firmware_config.wire import DoorStatus, Evidence, Scalar
 from station_agent.clock import Clock
 from station_agent.core.door import BURNING, IGNORED, WINDOW, Action, Door, DoorInput
 from station_agent.devices.relay import Relay
 from station_agent.errors import DeviceError
+
+log = logging.getLogger(__name__)
 
 Via: TypeAlias = Literal["face", "order", "exit", "forced", "fire", "start"]
 
@@ -102,7 +106,7 @@ class Doorkeeper:
             Action.RECORD_CLOSED: self._closed,
             Action.RAISE_FORCED: self._forced,
             Action.START_PREALARM: self._prealarm,
-            Action.STOP_PREALARM: self._sounder.stop,
+            Action.STOP_PREALARM: lambda: self._sound(on=False),
             Action.RAISE_HELD_OPEN: self._held_open,
             Action.RECORD_CONTACT_FAULT: self._contact_fault,
             Action.RECORD_CONTACT_RESTORED: self._contact_restored,
@@ -241,8 +245,15 @@ class Doorkeeper:
         self._ledger.record(EventKind.DOOR_FORCED, {"door": self.id})
         self._ledger.forced(self.id)
 
+    def _sound(self, *, on: bool) -> None:
+        try:
+            self._sounder.start() if on else self._sounder.stop()
+        except DeviceError:
+            # A dead buzzer must not take the door with it; the hub hears of the open door all the same.
+            log.exception("buzzer_failed", extra={"door": self.id})
+
     def _prealarm(self) -> None:
-        self._sounder.start()
+        self._sound(on=True)
         self._ledger.record(EventKind.DOOR_PREALARM, {"door": self.id, **self._cause.data()})
 
     def _held_open(self) -> None:

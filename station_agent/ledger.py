@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from firmware_config.wire import EventKind, Evidence, Outcome, Scalar
+from firmware_config.vocabulary import EventKind, Outcome
+from firmware_config.wire import Evidence, Scalar
 from station_agent.clock import Clock, Stamp
 from station_agent.doorkeeper import Cause
 from station_agent.orders import Orders

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from firmware_config.wire import Challenge, EventKind, Evidence, Outcome, Reply, Result, Scalar
+from firmware_config.vocabulary import EventKind, Outcome
+from firmware_config.wire import Challenge, Evidence, Reply, Result, Scalar
 from station_agent import facts
 from station_agent.clock import Clock
 from station_agent.core.commands import Commands, Ignored, Intent, StartPulse, digest_of

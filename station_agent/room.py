@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from firmware_config.profiles import Sensor
-from firmware_config.wire import EventKind, OccupancyStatus, Scalar
+from firmware_config.vocabulary import EventKind
+from firmware_config.wire import OccupancyStatus, Scalar
 from station_agent import facts
 from station_agent.clock import Clock, Stamp
 from station_agent.core.alarm import Alarm, AlarmAction

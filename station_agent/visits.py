@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from firmware_config.station import DoorRules, FaceEntry
-from firmware_config.wire import EventKind, Scalar
+from firmware_config.vocabulary import EventKind
+from firmware_config.wire import Scalar
 from station_agent import facts
 from station_agent.core.entry import Denied, Entry, Granted, Prompt
 from station_agent.doorkeeper import Cause, Doorkeeper

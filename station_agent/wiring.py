@@ -12,7 +12,7 @@ from typing import Any, Final
 from firmware_config.load import ConfigError
 from firmware_config.signing import Signer, load_private_key
 from firmware_config.station import Station
-from firmware_config.wire import EventKind
+from firmware_config.vocabulary import EventKind
 from station_agent import AGENT_VERSION
 from station_agent.clock import SystemClock
 from station_agent.core.alarm import Alarm
@@ -176,8 +176,7 @@ def _run(
         loop.run()
     finally:
         watchdog.stopping()
-        for relay in rack.relays.values():
-            relay.release()
+        rack.release()
         ledger.record(EventKind.STATION_STOPPED, {})
         store.barrier(STOP_S)
 

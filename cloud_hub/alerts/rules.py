@@ -15,7 +15,8 @@ from typing import Any, Final, TypeAlias
 
 from cloud_hub.models.alert import Severity
 from firmware_config.units import NAME_PATTERN
-from firmware_config.wire import DoorState, DoorStatus, EventKind, OccupancyStatus, Scalar
+from firmware_config.vocabulary import DoorState, EventKind
+from firmware_config.wire import DoorStatus, OccupancyStatus, Scalar
 
 OVER_CAPACITY: Final = "occupancy.over_capacity"
 SILENT: Final = "station.silent"

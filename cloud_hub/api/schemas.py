@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from cloud_hub.models.alert import AlertState, Severity
 from cloud_hub.models.command import CommandState
 from cloud_hub.models.station import Presence
-from firmware_config.wire import DoorState, EventKind
+from firmware_config.vocabulary import DoorState, EventKind
 
 MAX_ROW = 2**63 - 1
 RowCursor = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")]

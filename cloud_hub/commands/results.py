@@ -26,7 +26,8 @@ from cloud_hub.alerts.rules import CONTRADICTED, STORE_LOST, Raise
 from cloud_hub.models import Command, CommandStep
 from cloud_hub.models.alert import Severity
 from cloud_hub.models.command import CommandState as S
-from firmware_config.wire import Outcome, Reply, Result
+from firmware_config.vocabulary import Outcome
+from firmware_config.wire import Reply, Result
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from cloud_hub.models.access import Role
 from cloud_hub.models.alert import AlertState, Severity
 from cloud_hub.models.command import CommandState
 from cloud_hub.models.station import Presence
-from firmware_config.wire import DoorState, EventKind
+from firmware_config.vocabulary import DoorState, EventKind
 
 PRESENCES: Final[dict[str, str]] = {
     Presence.ONLINE: mark("Online"),

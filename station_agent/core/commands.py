@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Protocol, TypeAlias
 
+from firmware_config.vocabulary import Outcome
 from firmware_config.wire import (
     CHALLENGE_LIFE_MS,
     Challenge,
@@ -29,7 +30,6 @@ from firmware_config.wire import (
     Evidence,
     Go,
     Order,
-    Outcome,
     Reply,
     Result,
     encode,

@@ -22,7 +22,7 @@ from typing import Final, TypeAlias
 
 from firmware_config.station import DoorRules
 from firmware_config.units import MAX_ENERGISED_S
-from firmware_config.wire import DoorState
+from firmware_config.vocabulary import DoorState
 
 
 class DoorInput(StrEnum):

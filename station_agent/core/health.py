@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from firmware_config.profiles import Sensor
-from firmware_config.wire import EventKind, Scalar
+from firmware_config.vocabulary import EventKind
+from firmware_config.wire import Scalar
 
 HYSTERESIS: Final = 0.02
 """Fraction of the range; 0.7 C on the shipped 5-38 C, above the +-0.5 C of a DS18B20 (datasheet, page 1)."""

@@ -166,6 +166,12 @@ class Rack:
         """Wait until no switch holds an edge back; False when that took longer than ``within_s``."""
         return self._settler.wait_settled(within_s)
 
+    def release(self) -> None:
+        """Release all lock relays, whatever one of them says to it."""
+        with ExitStack() as last:
+            for relay in self.relays.values():
+                last.callback(relay.release)
+
     def close(self) -> None:
         """Release all relays, then give everything back, whatever fails on the way. Safe to call twice."""
         with ExitStack() as last:

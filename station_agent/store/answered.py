@@ -12,7 +12,8 @@ from typing import Final
 
 import msgspec
 
-from firmware_config.wire import Evidence, Outcome, Result, encode
+from firmware_config.vocabulary import Outcome
+from firmware_config.wire import Evidence, Result, encode
 from station_agent.clock import Stamp
 from station_agent.core.commands import REMEMBERED, Known
 from station_agent.store.writer import Writer

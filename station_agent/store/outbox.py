@@ -15,7 +15,8 @@ from typing import Final
 
 import msgspec
 
-from firmware_config.wire import Ack, Event, EventKind, Result, Scalar
+from firmware_config.vocabulary import EventKind
+from firmware_config.wire import Ack, Event, Result, Scalar
 from station_agent.clock import Stamp
 from station_agent.store.answered import remember
 from station_agent.store.feed import Feed

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from firmware_config.wire import Ack, EventKind, Result, Scalar
+from firmware_config.vocabulary import EventKind
+from firmware_config.wire import Ack, Result, Scalar
 from station_agent.clock import Stamp
 from station_agent.core.commands import Known
 from station_agent.store.answered import Answered

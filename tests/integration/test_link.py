@@ -18,21 +18,19 @@ from paho.mqtt.properties import Properties
 from firmware_config.signing import Signer, Verifier, encode_public
 from firmware_config.station import load_station
 from firmware_config.topics import HUB_SUBSCRIPTION, Topic, parse
+from firmware_config.vocabulary import DoorState, EventKind, Outcome
 from firmware_config.wire import (
     Ack,
     Ask,
     Birth,
     Challenge,
-    DoorState,
     DoorStatus,
     EventBatch,
-    EventKind,
     Go,
     Heartbeat,
     Message,
     OccupancyStatus,
     Order,
-    Outcome,
     Reply,
     Result,
     TelemetryBatch,

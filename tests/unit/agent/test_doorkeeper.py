@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from firmware_config.station import DoorRules
-from firmware_config.wire import DoorState, EventKind, Evidence, Outcome, Scalar
+from firmware_config.vocabulary import DoorState, EventKind, Outcome
+from firmware_config.wire import Evidence, Scalar
 from station_agent.core.door import DoorInput
 from station_agent.devices.siren import Buzzer
 from station_agent.doorkeeper import Cause, Doorkeeper
@@ -206,6 +207,15 @@ def test_whoever_holds_the_door_is_warned_before_the_hub_is(door: Door) -> None:
     door.later(10.0)
     assert not door.buzz.energised
     assert door.book.kinds == ["exit.requested", "door.opened", "door.prealarm", "door.held_open"]
+
+
+def test_a_dead_buzzer_does_not_take_the_door_with_it(door: Door) -> None:
+    door.buzz.broken = True
+    door.keeper.exit_pressed()
+    door.keeper.contact(is_open=True)
+    door.later(30.0)
+    door.keeper.contact(is_open=False)
+    assert door.book.kinds[-2:] == ["door.held_open", "door.closed"]
 
 
 def test_a_second_order_after_the_first_has_evidence_of_its_own(door: Door) -> None:

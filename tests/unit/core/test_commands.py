@@ -9,17 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_config.wire import (
-    CHALLENGE_LIFE_MS,
-    Challenge,
-    Clock,
-    Evidence,
-    Go,
-    Order,
-    Outcome,
-    Reply,
-    Result,
-)
+from firmware_config.vocabulary import Outcome
+from firmware_config.wire import CHALLENGE_LIFE_MS, Challenge, Clock, Evidence, Go, Order, Reply, Result
 from station_agent.core import commands as core
 from station_agent.core.commands import Commands, Ignored, Intent, Known, StartPulse, digest_of
 

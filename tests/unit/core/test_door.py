@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from firmware_config.station import DoorRules
 from firmware_config.units import MAX_ENERGISED_S
-from firmware_config.wire import DoorState
+from firmware_config.vocabulary import DoorState
 from station_agent.core.door import (
     ATTRIBUTED,
     BURNING,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_config.profiles import Sensor
-from firmware_config.wire import EventKind
+from firmware_config.vocabulary import EventKind
 from station_agent.core.health import Health
 
 SENSOR = Sensor(name="temperature", kind="simulated", unit="C", low=0, high=100, period_s=10)

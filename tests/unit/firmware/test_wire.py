@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_config import schemas, topics, wire
+from firmware_config import schemas, topics, vocabulary, wire
 from firmware_config.signing import (
     Refused,
     Signer,
@@ -19,6 +19,7 @@ from firmware_config.signing import (
     new_private_key,
 )
 from firmware_config.topics import Topic
+from firmware_config.units import MAX_PAYLOAD_BYTES
 
 ROOT = Path(__file__).parents[3]
 ID = "0" * 32
@@ -146,7 +147,7 @@ def test_a_full_batch_of_ordinary_events_fits_one_payload() -> None:
     }
     event = wire.Event(
         seq=2**40,
-        kind=wire.EventKind.ACCESS_GRANTED,
+        kind=vocabulary.EventKind.ACCESS_GRANTED,
         boot_id=ID,
         mono_ms=2**40,
         wall_ms=2**41,
@@ -156,4 +157,4 @@ def test_a_full_batch_of_ordinary_events_fits_one_payload() -> None:
     batch = wire.EventBatch(
         station="st-test0001", install_id=ID, boot_id=ID, sent_mono_ms=1, items=[event] * wire.BATCH_LIMIT
     )
-    assert len(wire.encode(batch)) <= wire.MAX_PAYLOAD_BYTES
+    assert len(wire.encode(batch)) <= MAX_PAYLOAD_BYTES

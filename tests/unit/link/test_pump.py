@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from firmware_config.signing import Signer, Verifier, encode_public
 from firmware_config.topics import Topic
-from firmware_config.wire import Ack, EventBatch, EventKind, Outcome, Result, TelemetryBatch, decode
+from firmware_config.vocabulary import EventKind, Outcome
+from firmware_config.wire import Ack, EventBatch, Result, TelemetryBatch, decode
 from station_agent.clock import Stamp
 from station_agent.link import lanes
 from station_agent.link import pump as pump_module

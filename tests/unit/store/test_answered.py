@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from firmware_config.wire import Ack, Evidence, Outcome, Result
+from firmware_config.vocabulary import Outcome
+from firmware_config.wire import Ack, Evidence, Result
 from station_agent.core.commands import Known
 from station_agent.store import answered
 from station_agent.store.store import Store

@@ -11,7 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from firmware_config.wire import Ack, EventKind, Scalar
+from firmware_config.vocabulary import EventKind
+from firmware_config.wire import Ack, Scalar
 from station_agent.store import feed as feed_module
 from station_agent.store import outbox as outbox_module
 from station_agent.store.outbox import Backlog
