@@ -136,8 +136,10 @@ class Link:
     def _session(self) -> bool:
         """One connection from start to end. True when it got as far as hearing stations."""
         self._down.clear()
-        client = self._new_client()
+        if self._stopping.is_set():
+            return False
         try:
+            client = self._new_client()
             client.connect(
                 self._settings.host,
                 self._settings.port,
@@ -146,7 +148,7 @@ class Link:
                 properties=_CONNECT,
             )
         except (OSError, ValueError) as error:
-            self._note_loss(f"{self._settings.host}:{self._settings.port}: {error}")
+            self._note_loss(f"{self._settings.host}:{self._settings.port}: {_words(error)}")
             return False
         self._client = client
         client.loop_start()
@@ -256,6 +258,13 @@ class Link:
     ) -> None:
         if reason.value == NO_SUBSCRIBERS:
             self._nobody_listens(mid)
+
+
+def _words(error: OSError | ValueError) -> str:
+    """What went wrong, with the file it went wrong at."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
 
 
 def _without_delay(_client: paho.Client, _number: Any, sock: Any) -> None:

@@ -97,6 +97,7 @@ class Bridge:
     def stop(self) -> None:
         """Stop hearing first, then finish what was heard."""
         self._stopping.set()
+        self._ringer.ring(BRIDGE)  # our own bell, so that its listener looks up
         self._orders.stop()
         self._writer.stop()
         self.link.stop()
@@ -112,10 +113,15 @@ class Bridge:
         """Every thread runs."""
         return self._writer.thread.is_alive() and self._orders.thread.is_alive() and self.link.alive
 
+    @property
+    def storing(self) -> bool:
+        """The database takes what comes."""
+        return self._writer.storing
+
     def sign_of_life(self, *, ready: bool | None = None) -> None:
         """Tell the database that this process lives, and whether it can do its work."""
         if ready is None:
-            ready = self.link.connected_at is not None and self._writer.storing
+            ready = self.link.connected_at is not None and self.storing
         row = {"name": NAME, "started_at": self._started_at, "seen_at": utc_now(), "ready": ready}
         with self._sessions.begin() as session:
             statement = upsert.insert(session, ProcessStatus).values(row)
