@@ -106,8 +106,9 @@ def guard() -> None:
         Unauthenticated: the view needs somebody and nobody is there.
         Forbidden: their role is not enough, or the view declares nothing.
     """
-    if request.endpoint is None:
-        return  # no such page: routing answers
+    if request.endpoint is None:  # no such page: routing answers, with the header of whoever asks
+        g.principal = None if request.path.startswith("/api/") else _by_cookie()
+        return
     access = declared(current_app.view_functions[request.endpoint])
     if access is None:
         raise Forbidden("this address declares no role")

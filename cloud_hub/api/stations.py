@@ -5,7 +5,7 @@ from http import HTTPStatus
 from flask import Response, url_for
 
 from cloud_hub import context
-from cloud_hub.access.roles import requires, signed_in
+from cloud_hub.access.roles import requires
 from cloud_hub.api.blueprint import CONFLICT, THROTTLED, UNKNOWN, api, cut, send
 from cloud_hub.api.commands import answer as command_answer
 from cloud_hub.api.schemas import (
@@ -21,9 +21,8 @@ from cloud_hub.api.schemas import (
     StationsQuery,
     UnlockBody,
 )
-from cloud_hub.bell import BRIDGE
-from cloud_hub.commands import queries as commands
-from cloud_hub.commands import services
+from cloud_hub.commands import queries as orders
+from cloud_hub.commands.placing import place_unlock
 from cloud_hub.models import StationStatus
 from cloud_hub.models.access import Role
 from cloud_hub.stations import queries
@@ -54,21 +53,15 @@ def get_station(path: StationPath) -> Response:
 @requires(Role.OPERATOR)
 def unlock(path: DoorPath, body: UnlockBody) -> Response:
     """Accepted is not opened: follow `Location` until `final` is true. A door takes one order at a time."""
-    web = context.web()
-    with context.write() as session:
-        command = services.request_unlock(
-            session,
-            station_id=path.station_id,
-            door_id=path.door_id,
-            reason=body.reason,
-            actor=signed_in().actor,
-            pulse_ms=body.pulse_ms or web.hub.settings.orders.pulse_ms,
-            confirm_unknown=body.confirm_unknown,
-            now=context.now(),
-        )
-        session.flush()
-        story = commands.one(session, command.id)
-    web.ringer.ring(BRIDGE)
+    command = place_unlock(
+        station_id=path.station_id,
+        door_id=path.door_id,
+        reason=body.reason,
+        pulse_ms=body.pulse_ms,
+        confirm_unknown=body.confirm_unknown,
+    )
+    with context.web().reading() as session:
+        story = orders.one(session, command.id)
     where = url_for("api.get_command", command_id=command.id)
     return send(command_answer(story), HTTPStatus.ACCEPTED, Location=where)
 

@@ -70,6 +70,11 @@ def number(value: float | None, digits: int = 1) -> str:
     return str(format_decimal(value, format="#,##0." + "#" * digits, locale=language()))
 
 
+def seconds(length_s: float) -> str:
+    """A short length of time in seconds, to a hundredth."""
+    return gettext("%(n)s s", n=number(length_s, 2))
+
+
 def event_facts(data: dict[str, Any]) -> list[tuple[str, str]]:
     """What an event's data says, as (label, words), the important first. Keys without words are left to the details."""
     facts: list[tuple[str, str]] = []

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.test import TestResponse
 
 from cloud_hub import context, models
-from cloud_hub.access import accounts, tokens
+from cloud_hub.access import passwords, tokens
 from cloud_hub.app import create_app
 from cloud_hub.db import Base, make_engine, make_sessions
 from cloud_hub.models.access import Role
@@ -25,6 +26,12 @@ START = datetime(2025, 11, 22, 13, 30, tzinfo=UTC)
 PASSWORD = "lantern-at-the-door"
 
 __all__ = ["PASSWORD", "START", "Office", "WallClock", "hub_in", "models", "open_office"]
+
+
+@cache
+def _hash() -> str:
+    """Of ``PASSWORD``: worked out once, because it is meant to take long."""
+    return passwords.hash_password(PASSWORD)
 
 
 @dataclass
@@ -65,31 +72,26 @@ def hub_in(folder: Path, **changes: Any) -> Hub:
 
 
 @dataclass
-class Office:
-    """The app, its database and its clock."""
+class Records:
+    """A hub's database, and the clock that dates what is written to it."""
 
-    app: Flask
     hub: Hub
     sessions: sessionmaker[Session]
     clock: WallClock
-
-    def browser(self) -> "Browser":
-        """A browser that has signed in nowhere yet."""
-        return Browser(self.app.test_client(), self)
-
-    def signed_in(self, username: str = "lin", role: Role = Role.OPERATOR) -> "Browser":
-        """A browser of a person with this role, made if need be."""
-        self.person(username, role)
-        browser = self.browser()
-        assert browser.sign_in(username).status_code == 303
-        return browser
 
     def person(self, username: str = "lin", role: Role = Role.OPERATOR) -> None:
         """Make sure that somebody has an account."""
         with self.sessions.begin() as session:
             if not session.query(models.User).filter_by(username=username).count():
-                accounts.create_user(
-                    session, username=username, role=role, now=self.clock(), password=PASSWORD
+                session.add(
+                    models.User(
+                        username=username,
+                        password_hash=_hash(),
+                        role=role.value,
+                        language=None,
+                        created_at=self.clock(),
+                        disabled_at=None,
+                    )
                 )
 
     def token(self, role: Role = Role.OPERATOR, name: str = "program") -> dict[str, str]:
@@ -107,6 +109,24 @@ class Office:
                 session.flush()
 
 
+@dataclass
+class Office(Records):
+    """The app in front of it as well."""
+
+    app: Flask
+
+    def browser(self) -> "Browser":
+        """A browser that has signed in nowhere yet."""
+        return Browser(self.app.test_client(), self)
+
+    def signed_in(self, username: str = "lin", role: Role = Role.OPERATOR) -> "Browser":
+        """A browser of a person with this role, made if need be."""
+        self.person(username, role)
+        browser = self.browser()
+        assert browser.sign_in(username).status_code == 303
+        return browser
+
+
 class Browser:
     """Posts with the form's own CSRF token, as a browser does."""
 
@@ -115,7 +135,7 @@ class Browser:
         self.office = office
 
     def get(self, path: str, **options: Any) -> TestResponse:
-        return self.client.get(path, **options)
+        return self.client.get(path, buffered=True, **options)
 
     def post(self, path: str, *, form_at: str = "/sign-in", **fields: str) -> TestResponse:
         return self.client.post(path, data={"csrf_token": self.csrf(form_at), **fields})

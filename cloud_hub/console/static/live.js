@@ -239,4 +239,9 @@ document.addEventListener("click", (event) => {
   for (const menu of all("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
 });
 
+// --- filters apply themselves --------------------------------------------------------------------------------------
+
+document.body.classList.add("scripted");
+document.addEventListener("change", (event) => event.target.closest(".filters select")?.form.requestSubmit());
+
 connect();

@@ -36,6 +36,7 @@ def set_up(app: Flask) -> None:
         event_facts=formats.event_facts,
         moment=formats.moment,
         number=formats.number,
+        seconds=formats.seconds,
         translated=gettext,
         who=formats.who,
     )

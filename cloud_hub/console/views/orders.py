@@ -11,8 +11,8 @@ from cloud_hub import context
 from cloud_hub.access import accounts
 from cloud_hub.access.accounts import WrongPassword
 from cloud_hub.access.roles import requires, signed_in
-from cloud_hub.bell import BRIDGE
-from cloud_hub.commands import queries, services
+from cloud_hub.commands import queries
+from cloud_hub.commands.placing import place_unlock
 from cloud_hub.console import labels
 from cloud_hub.console.views.blueprint import console, is_fragment, render
 from cloud_hub.console.views.session import set_cookie, visitor
@@ -67,7 +67,6 @@ def unlock(station_id: str, door_id: str) -> AnyResponse:
     except CallerError as error:
         response = _form(view, door, wish, problem=error, fresh=renewed is not None)
     else:
-        context.web().ringer.ring(BRIDGE)
         where = url_for("console.order", command_id=command_id)
         if is_fragment():
             response = make_response(_order_page(command_id), HTTPStatus.ACCEPTED)
@@ -134,18 +133,9 @@ def _request(station_id: str, door_id: str, wish: Wish) -> str:
         raise Invalid(
             "reason: 1 to 200 printable signs", errors=[{"field": "reason", "problem": "missing or too long"}]
         )
-    with context.write() as session:
-        command = services.request_unlock(
-            session,
-            station_id=station_id,
-            door_id=door_id,
-            reason=wish.reason,
-            actor=signed_in().actor,
-            pulse_ms=context.web().hub.settings.orders.pulse_ms,
-            confirm_unknown=wish.confirm_unknown,
-            now=context.now(),
-        )
-        return command.id
+    return place_unlock(
+        station_id=station_id, door_id=door_id, reason=wish.reason, confirm_unknown=wish.confirm_unknown
+    ).id
 
 
 def _form(
