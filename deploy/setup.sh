@@ -30,8 +30,8 @@ install_locked() {
     total=$(grep -cE '^[a-z0-9].*==' "$lock")
     .venv/bin/python -m pip --disable-pip-version-check install --no-deps --require-hashes --progress-bar off \
         "$@" -r "$lock" | awk -v total="$total" '
-        /^Collecting|^Requirement already/ { sub(/ \(from .*/, ""); sub(/^(Collecting|Requirement already satisfied:) /, "");
-            printf "  %d/%d %s\n", ++n, total, $0; fflush(); next }
+        /^Requirement already/ { ++n; next }
+        /^Collecting/ { sub(/ \(from .*/, ""); sub(/^Collecting /, ""); printf "  %d/%d %s\n", ++n, total, $0; fflush(); next }
         /^Installing collected/ { print "  unpacking"; fflush(); next }
         /^ERROR|^error/ { print; fflush() }'
 }

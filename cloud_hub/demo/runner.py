@@ -168,8 +168,8 @@ class _Demo:
             progress.step("bridge connected to the broker")
             for station, waiting in zip(self._stations, enrolled, strict=True):
                 self._await(station.id, station.id, waiting.done)
-                templates = waiting.result()
-                progress.step(f"{station.id} {station.name}: worker enrolled ({templates} templates)")
+                waiting.result()
+                progress.step(f"{station.id} {station.name}: worker enrolled")
         wanted = {station.id for station in self._stations}
         self._await(
             "the hub to see the stations",

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.demo import Demo, Station, until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 VISITS = int(os.environ.get("YIZHAN_VISITS", "8"))
 VISITS_MISSED_AT_MOST = VISITS // 25
