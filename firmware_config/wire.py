@@ -17,6 +17,7 @@ Version: TypeAlias = Annotated[int, Meta(ge=1, le=1)]
 StationId: TypeAlias = Annotated[str, Meta(pattern=STATION_ID_PATTERN)]
 Name: TypeAlias = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Hex128: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+Hex256: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Milliseconds: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 PulseMs: TypeAlias = Annotated[int, Meta(ge=500, le=int(MAX_ENERGISED_S * 1000))]
@@ -108,6 +109,7 @@ class Heartbeat(Message, frozen=True):
         backlog_age_s: age of the oldest of them.
         cameras: by camera, ``ok`` or ``lost``.
         rejected: payloads this station refused since boot, by reason.
+        roster_version: of the roster in force; 0 without one.
     """
 
     boot_id: Hex128
@@ -123,6 +125,7 @@ class Heartbeat(Message, frozen=True):
     backlog_age_s: float
     cameras: dict[str, str]
     rejected: dict[str, int]
+    roster_version: Count = 0
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -285,6 +288,52 @@ class Reply(Message, frozen=True):
     known: Literal[False] = False
 
 
+class RosterPart(Message, frozen=True):
+    """A piece of the roster (``firmware_config.roster``). Signed by the hub, kind ``roster``, on ``down/roster``.
+
+    Attributes:
+        part: from 1 to ``parts``.
+        digest: SHA-256 of the whole document; parts belong together when it and ``version`` agree.
+        chunk: piece of the compressed document, base64.
+    """
+
+    version: Annotated[int, Meta(ge=1, le=2**53)]
+    part: Annotated[int, Meta(ge=1, le=128)]
+    parts: Annotated[int, Meta(ge=1, le=128)]
+    digest: Hex256
+    chunk: Annotated[str, Meta(min_length=4, max_length=50_000)]
+
+
+class Erase(Message, frozen=True):
+    """Destroy all that is kept of a person's face and PIN. Signed by the hub, kind ``erase``, on ``down/erase``.
+
+    Attributes:
+        request_id: chosen by the hub; the same one is carried out once and answered every time.
+    """
+
+    request_id: Hex128
+    person: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]
+    issued_ms: Milliseconds
+
+
+class ErasureReceipt(Message, frozen=True):
+    """The station's word on an ``Erase``. Signed by the station, kind ``receipt``; travels in ``person.erased``.
+
+    Attributes:
+        found: something was kept of them.
+        root: of the gallery without them (``firmware_config.receipts``).
+        people: how many the gallery still holds.
+    """
+
+    request_id: Hex128
+    person: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]
+    found: bool
+    root: Hex256
+    people: Count
+    wall_ms: Milliseconds
+    clock: Clock
+
+
 SIGNED: Final[dict[str, type[Message]]] = {
     "birth": Birth,
     "heartbeat": Heartbeat,
@@ -294,6 +343,9 @@ SIGNED: Final[dict[str, type[Message]]] = {
     "order.res": Result,
     "ask": Ask,
     "reply": Reply,
+    "roster": RosterPart,
+    "erase": Erase,
+    "receipt": ErasureReceipt,
 }
 """Bodies that only travel inside an ``Envelope``, by its kind."""
 
