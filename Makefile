@@ -31,7 +31,7 @@ test: setup-tests  ## set up what the tests need and run all of them (ARGS=… f
 	@bash deploy/test.sh $(ARGS)
 
 bench: setup-tests  ## figures, with n and seed
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lock:  ## resolve both lock files again (needs uv)
 	@bash deploy/lock.sh

@@ -1,0 +1,31 @@
+"""``make bench``: every figure of the README, with machine, commit, seed and date. Name parts to run only these."""
+
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from tests.benchmarks import faces, loop
+from tests.benchmarks.report import Row, heading, table
+
+SEED: Final = 1
+PARTS: Final[dict[str, tuple[str, Callable[[], list[Row]]]]] = {
+    "faces": ("Face engines", faces.measure),
+    "loop": ("The whole loop, in the demo", loop.measure),
+}
+
+
+def main(wanted: list[str]) -> int:
+    """Run the wanted parts, or all."""
+    if unknown := set(wanted) - set(PARTS):
+        sys.stderr.write(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}\n")
+        return 2
+    sys.stdout.write(heading(seed=SEED) + "\n\n")
+    for name, (title, measure) in PARTS.items():
+        if not wanted or name in wanted:
+            sys.stdout.write(table(title, measure()) + "\n")
+            sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
