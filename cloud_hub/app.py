@@ -87,14 +87,25 @@ def create_app(
     return app
 
 
+def secret_key(hub: Hub) -> bytes:
+    """What signs cookies and form tokens.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is too short to be a secret.
+    """
+    path = hub.beside(hub.settings.web.secret_key_file)
+    key = path.read_bytes().strip()
+    if len(key) < _SHORTEST_KEY:
+        message = f"{path}: shorter than {_SHORTEST_KEY} bytes"
+        raise ValueError(message)
+    return key
+
+
 def _configure(app: Flask, hub: Hub) -> None:
     web = hub.settings.web
-    key = hub.beside(web.secret_key_file).read_bytes().strip()
-    if len(key) < _SHORTEST_KEY:
-        message = f"{web.secret_key_file}: shorter than {_SHORTEST_KEY} bytes"
-        raise ValueError(message)
     app.config.update(
-        SECRET_KEY=key,
+        SECRET_KEY=secret_key(hub),
         MAX_CONTENT_LENGTH=LARGEST_BODY,
         SEND_FILE_MAX_AGE_DEFAULT=86_400,
         SESSION_COOKIE_NAME="__Host-yizhan-form" if web.secure_cookies else "yizhan-form",

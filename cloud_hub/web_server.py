@@ -18,7 +18,7 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 from cloud_hub import context
-from cloud_hub.app import create_app
+from cloud_hub.app import create_app, secret_key
 from cloud_hub.settings import Hub
 
 if TYPE_CHECKING:
@@ -34,9 +34,14 @@ def run(hub: Hub) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        SystemExit: with a message and status 1, when the address cannot be listened on.
+        SystemExit: with a message and status 1, when the secret key is unusable or the address cannot be listened on.
     """
     web = hub.settings.web
+    try:
+        secret_key(hub)
+    except (OSError, ValueError) as error:
+        message = f"cloud-hub: web.secret_key_file: {error}"
+        raise SystemExit(message) from error
     _check_free(web.host, web.port)
     server = Granian(
         "cloud_hub.web_server",
