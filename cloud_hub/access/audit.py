@@ -7,6 +7,7 @@ Lock order: ``record`` comes after every other row lock of its transaction, beca
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -19,6 +20,8 @@ from cloud_hub.models import AuditEntry
 
 GENESIS: Final = "0" * 64
 """What the first entry holds in place of a hash before it."""
+
+_PAGE: Final = 1_000
 
 _LOCK: Final = 0x79_7A_61_75
 """PostgreSQL advisory lock that makes writers of the chain take turns. SQLite has one writer anyway."""
@@ -85,7 +88,7 @@ def verify(session: Session, *, expected: str | None = None) -> Report:
         expected: a ``head`` of an earlier report that must still be part of the chain.
     """
     count, previous, wanted_at = 0, GENESIS, int(expected.partition(":")[0]) if expected else 0
-    for entry in session.scalars(select(AuditEntry).order_by(AuditEntry.id).execution_options(yield_per=500)):
+    for entry in _entries(session):
         fault = _fault(entry, count + 1, previous)
         if fault is None and entry.id == wanted_at and f"{entry.id}:{entry.hash}" != expected:
             fault = f"entry {entry.id}: is not the one that the given head names"
@@ -94,6 +97,15 @@ def verify(session: Session, *, expected: str | None = None) -> Report:
         count, previous = entry.id, entry.hash
     fault = f"entries {count + 1} to {wanted_at} are missing at the end" if wanted_at > count else None
     return Report(entries=count, head=f"{count}:{previous}", fault=fault)
+
+
+def _entries(session: Session) -> Iterator[AuditEntry]:
+    """All entries by number, a page at a time."""
+    query = select(AuditEntry).order_by(AuditEntry.id).limit(_PAGE)
+    page = session.scalars(query).all()
+    while page:
+        yield from page
+        page = session.scalars(query.where(AuditEntry.id > page[-1].id)).all()
 
 
 def _fault(entry: AuditEntry, expected_id: int, previous: str) -> str | None:

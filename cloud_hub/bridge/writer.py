@@ -28,7 +28,7 @@ from cloud_hub.bridge.mqtt import Link
 from cloud_hub.commands.signer import OrderSigner
 from cloud_hub.ingest.decoding import Arrival, Received, StationKeys, open_arrival, station_of, topic_label
 from cloud_hub.ingest.handlers import Batch, Receipt, Stored
-from cloud_hub.ingest.presence import Live, Turn, Watch
+from cloud_hub.ingest.presence import Live, Watch
 from cloud_hub.metrics import Counters
 from cloud_hub.models import Station, StationStatus
 from cloud_hub.models.station import Presence
@@ -144,8 +144,7 @@ class Writer:
         started_s = time.perf_counter()
         self._load_keys(arrivals)
         good = self._open(arrivals)
-        turns = self._watch.sweep(self._clock())
-        stored = self._store_all(good, turns) if good or turns else []
+        stored = self._store_all(good) if good or self._watch.due(self._clock()) else []
         self._link.acknowledge(arrivals)
         for part in stored:
             self._tell(part)
@@ -196,26 +195,27 @@ class Writer:
         self._counters.rejected.labels(refusal.reason, topic_label(topic)).inc()
         log.info("payload refused", extra={"topic": topic[:120], "reason": str(refusal)[:200]})
 
-    def _store_all(self, good: Sequence[Received], turns: Sequence[Turn]) -> list[Stored]:
+    def _store_all(self, good: Sequence[Received]) -> list[Stored]:
         """One transaction, or as many as it takes to leave out what the database refuses."""
         try:
-            return [self._insist(lambda session: self._store(session, good, turns))]
+            return [self._insist(lambda session: self._store(session, good))]
         except _Stopped:
             raise
         except Exception:
             if len(good) > 1:
                 half = len(good) // 2
-                return [*self._store_all(good[:half], turns), *self._store_all(good[half:], ())]
+                return [*self._store_all(good[:half]), *self._store_all(good[half:])]
             if not good:
                 raise
             log.exception("message cannot be stored", extra={"station": good[0].station})
             self._counters.rejected.labels("unstorable", type(good[0].body).__name__.lower()).inc()
             return []
 
-    def _store(self, session: Session, good: Sequence[Received], turns: Sequence[Turn]) -> Stored:
-        batch = Batch(session, self._watch, now=self._clock())
-        batch.turn(turns)
+    def _store(self, session: Session, good: Sequence[Received]) -> Stored:
+        now = self._clock()
+        batch = Batch(session, self._watch, now=now)
         batch.take(good)
+        batch.turn(self._watch.sweep(now))
         return batch.write()
 
     def _insist(self, work: Callable[[Session], T]) -> T:

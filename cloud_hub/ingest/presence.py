@@ -165,16 +165,20 @@ class Watch:
         )
         return Verdict.BELIEVED, self._here(live, at)
 
+    def due(self, now: datetime) -> bool:
+        """There may be something for ``sweep`` to find."""
+        return bool(self._due) and self._due[0][0] <= now
+
     def sweep(self, now: datetime) -> list[Turn]:
-        """Whose lease ran out, and who has been silent for too long. Call every second or so."""
+        """Whose lease ran out, and who has been silent for too long, tried changes included. Call every second or so."""
         turns: list[Turn] = []
         while self._due and self._due[0][0] <= now:
             due, station = heapq.heappop(self._due)
             if self._queued.get(station) != due:
                 continue  # an earlier look at it was queued since
             del self._queued[station]
-            live = self._lives.get(station)
-            if live is None or (deadline := self._deadline(live)) is None:
+            live = self.get(station)
+            if (deadline := self._deadline(live)) is None:
                 continue
             if deadline <= now:
                 turns.append(self._run_out(live, now))

@@ -1,0 +1,344 @@
+"""One batch and one transaction: what is stored, raised, acknowledged and shown."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from cloud_hub.ingest.decoding import Arrival, Received, StationKeys, open_arrival, topic_label
+from cloud_hub.ingest.handlers import Batch, Stored
+from cloud_hub.ingest.presence import Watch
+from cloud_hub.models import Alert, Door, Event, Reading, Sensor, StationStatus
+from cloud_hub.settings import PresenceSettings
+from firmware_config import wire
+from firmware_config.signing import Refused, Signer, Verifier
+from firmware_config.topics import Topic
+from firmware_config.vocabulary import DoorState, EventKind
+from tests.support.hub import BOOT, INSTALL, START, STATION, World
+
+WALL_MS = 1_763_818_200_000
+NOW_MS = 100_000
+
+
+class Desk:
+    """The writer without its threads."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.watch = Watch(PresenceSettings(), started_at=world.now)
+        self.watch.connected(world.now)
+        self.stores = 0
+
+    def store(self, *bodies: wire.Message) -> Stored:
+        received = [Received(body.station, body, self.world.now) for body in bodies]
+        with self.world.sessions.begin() as session:
+            batch = Batch(session, self.watch, now=self.world.now)
+            batch.take(received)
+            batch.turn(self.watch.sweep(self.world.now))
+            stored = batch.write()
+        self.watch.keep()
+        return stored
+
+
+@pytest.fixture
+def desk(world: World) -> Desk:
+    return Desk(world)
+
+
+def birth(mono_ms: int = 1, **changes: Any) -> wire.Birth:
+    fields: dict[str, Any] = {
+        "station": STATION, "online": True, "boot_id": BOOT, "conn_no": 1, "install_id": INSTALL, "mono_ms": mono_ms,
+        "wall_ms": WALL_MS, "clock": "synced", "agent_version": "0.1.0", "time_zone": "Asia/Shanghai",
+        "doors": [door()], "lock_kinds": {"main": "fail_secure"},
+        "sensors": [wire.SensorMeta(name="room", unit="°C", low=5.0, high=38.0)], "capacity": 4, "liveness": "off",
+        "engine": "", **changes,
+    }  # fmt: skip
+    return wire.Birth(**fields)
+
+
+def beat(mono_ms: int, **changes: Any) -> wire.Heartbeat:
+    fields: dict[str, Any] = {
+        "station": STATION, "boot_id": BOOT, "conn_no": 1, "install_id": INSTALL, "mono_ms": mono_ms,
+        "wall_ms": WALL_MS, "clock": "synced", "interval_s": 5.0, "doors": [door()],
+        "occupancy": wire.OccupancyStatus(estimate=0, low=0, high=0, capacity=4), "backlog": 0, "backlog_age_s": 0.0,
+        "cameras": {"front": "ok"}, "rejected": {}, **changes,
+    }  # fmt: skip
+    return wire.Heartbeat(**fields)
+
+
+def door(state: DoorState = DoorState.LOCKED, *, contact_open: bool = False) -> wire.DoorStatus:
+    return wire.DoorStatus(id="main", state=state, relay=False, contact_open=contact_open)
+
+
+def event(seq: int, kind: EventKind = EventKind.ACCESS_GRANTED, **changes: Any) -> wire.Event:
+    fields: dict[str, Any] = {
+        "seq": seq, "kind": kind, "boot_id": BOOT, "mono_ms": NOW_MS, "wall_ms": WALL_MS, "clock": "synced",
+        "data": {"door": "main"}, **changes,
+    }  # fmt: skip
+    return wire.Event(**fields)
+
+
+def events(*items: wire.Event, install_id: str = INSTALL) -> wire.EventBatch:
+    return wire.EventBatch(
+        station=STATION, install_id=install_id, boot_id=BOOT, sent_mono_ms=NOW_MS, items=list(items)
+    )
+
+
+def readings(*items: tuple[int, float], mono_ms: int = NOW_MS) -> wire.TelemetryBatch:
+    return wire.TelemetryBatch(
+        station=STATION,
+        install_id=INSTALL,
+        boot_id=BOOT,
+        sent_mono_ms=NOW_MS,
+        items=[
+            wire.Reading(
+                seq=seq,
+                name="room",
+                value=value,
+                boot_id=BOOT,
+                mono_ms=mono_ms,
+                wall_ms=WALL_MS,
+                clock="synced",
+            )
+            for seq, value in items
+        ],
+    )
+
+
+def rows(sessions: sessionmaker[Session], table: type[Any]) -> Sequence[Any]:
+    with sessions() as session:
+        return session.scalars(select(table)).all()
+
+
+def alerts(sessions: sessionmaker[Session]) -> list[tuple[str, str, int]]:
+    return [(alert.kind, alert.state, alert.count) for alert in rows(sessions, Alert)]
+
+
+def test_events_are_counted_once_within_and_across_batches(
+    desk: Desk, sessions: sessionmaker[Session]
+) -> None:
+    first = desk.store(events(event(1), event(2)), events(event(2), event(3)))
+    again = desk.store(events(event(3), event(4)))
+    assert (first.events, first.duplicates) == (3, 1)
+    assert (again.events, again.duplicates) == (1, 1)
+    assert sorted(row.seq for row in rows(sessions, Event)) == [1, 2, 3, 4]
+
+
+def test_all_that_came_is_acknowledged_by_store(desk: Desk) -> None:
+    stored = desk.store(events(event(1)), events(event(1), install_id="2" * 32), readings((7, 20.0)))
+    found = {install: (receipt.events, receipt.readings) for (_, install), receipt in stored.receipts.items()}
+    assert found == {INSTALL: ([1], [7]), "2" * 32: ([1], [])}
+
+
+def test_the_same_number_of_another_store_is_another_event(
+    desk: Desk, sessions: sessionmaker[Session]
+) -> None:
+    desk.store(events(event(1)), events(event(1), install_id="2" * 32))
+    assert len(rows(sessions, Event)) == 2
+
+
+def test_an_event_is_dated_by_the_hub(desk: Desk, sessions: sessionmaker[Session]) -> None:
+    desk.store(events(event(1, mono_ms=NOW_MS - 5_000, wall_ms=0, clock="unsynced")))
+    (row,) = rows(sessions, Event)
+    assert row.occurred_at == desk.world.now - timedelta(seconds=5)
+    assert (row.clock, row.backfilled) == ("unsynced", False)
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        pytest.param({"mono_ms": NOW_MS - 61_000}, id="old"),
+        pytest.param({"boot_id": "f" * 32}, id="of-an-earlier-boot"),
+    ],
+)
+def test_history_neither_raises_nor_clears(
+    desk: Desk, sessions: sessionmaker[Session], late: dict[str, Any]
+) -> None:
+    desk.store(events(event(1, EventKind.DOOR_FORCED, **late)))
+    assert alerts(sessions) == []
+    desk.store(events(event(2, EventKind.DOOR_HELD_OPEN)))
+    desk.store(events(event(3, EventKind.DOOR_CLOSED, **late)))
+    assert alerts(sessions) == [("door.held_open", "open", 1)]
+
+
+def test_a_resent_event_raises_no_second_time(desk: Desk, sessions: sessionmaker[Session]) -> None:
+    forced = events(event(1, EventKind.DOOR_FORCED))
+    assert desk.store(forced).raised == ["door.forced"]
+    assert desk.store(forced).raised == []
+    assert alerts(sessions) == [("door.forced", "open", 1)]
+
+
+def test_raise_and_clear_in_one_batch_keep_their_order(desk: Desk, sessions: sessionmaker[Session]) -> None:
+    desk.store(
+        events(
+            event(1, EventKind.DOOR_HELD_OPEN),
+            event(2, EventKind.DOOR_CLOSED),
+            event(3, EventKind.DOOR_HELD_OPEN),
+        )
+    )
+    assert alerts(sessions) == [("door.held_open", "closed", 1), ("door.held_open", "open", 1)]
+
+
+def test_a_birth_announces_doors_and_sensors_and_drops_the_others(
+    desk: Desk, sessions: sessionmaker[Session]
+) -> None:
+    desk.store(birth())
+    back = wire.DoorStatus(id="back", state=DoorState.LOCKED, relay=False, contact_open=False)
+    desk.store(birth(2, doors=[back], lock_kinds={"back": "fail_safe"}, sensors=[]))
+    assert [(row.id, row.lock_kind) for row in rows(sessions, Door)] == [("back", "fail_safe")]
+    assert rows(sessions, Sensor) == []
+
+
+def test_readings_are_stored_once_and_the_newest_is_shown(
+    desk: Desk, sessions: sessionmaker[Session]
+) -> None:
+    desk.store(birth(), readings((1, 20.0), (2, 21.0)))
+    desk.store(readings((2, 21.0)))
+    desk.store(readings((3, 99.0), mono_ms=NOW_MS - 70_000))
+    assert sorted(row.value for row in rows(sessions, Reading)) == [20.0, 21.0, 99.0]
+    assert [row.value for row in rows(sessions, Sensor)] == [21.0]
+
+
+def test_what_two_heartbeats_agree_on_mends_alerts_that_history_left(
+    desk: Desk, sessions: sessionmaker[Session]
+) -> None:
+    """The door was closed while the station was away: its event came too late to clear anything."""
+    desk.store(birth(), events(event(1, EventKind.DOOR_HELD_OPEN)))
+    desk.store(beat(2))
+    assert alerts(sessions) == [("door.held_open", "open", 1)]
+    desk.store(beat(3))
+    assert alerts(sessions) == [("door.held_open", "closed", 1)]
+
+
+def test_what_two_heartbeats_agree_on_is_raised_without_counting(
+    desk: Desk, sessions: sessionmaker[Session]
+) -> None:
+    lost = {"front": "lost"}
+    desk.store(birth(), beat(2, cameras=lost))
+    assert alerts(sessions) == []
+    for mono_ms in range(3, 8):
+        desk.store(beat(mono_ms, cameras=lost))
+    assert alerts(sessions) == [("camera.lost", "open", 1)]
+    desk.store(beat(8), beat(9))
+    assert alerts(sessions) == [("camera.lost", "closed", 1)]
+
+
+def test_a_page_is_woken_only_by_what_it_would_show(desk: Desk) -> None:
+    first = desk.store(birth(), beat(2))
+    same = desk.store(beat(3))
+    other = desk.store(beat(4, doors=[door(DoorState.OPEN, contact_open=True)]))
+    assert first.topics >= {"stations", f"station:{STATION}"}
+    assert same.topics == set()
+    assert other.topics == {f"station:{STATION}"}
+
+
+def test_huge_numbers_are_no_fault_of_the_database(desk: Desk, sessions: sessionmaker[Session]) -> None:
+    huge = 2**53
+    crowd = wire.OccupancyStatus(estimate=huge, low=huge, high=huge, capacity=huge)
+    desk.store(
+        birth(mono_ms=huge, conn_no=huge, capacity=huge),
+        beat(huge, conn_no=huge, occupancy=crowd, backlog=huge, interval_s=1e300),
+        events(event(huge, mono_ms=huge, wall_ms=huge)),
+    )
+    assert rows(sessions, StationStatus)[0].backlog == huge
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=st.lists(st.lists(st.integers(1, 30), min_size=1, max_size=8), min_size=1, max_size=10))
+def test_any_order_and_any_repeats_give_each_event_once(desk: Desk, batches: list[list[int]]) -> None:
+    desk.stores += 1
+    install = f"{desk.stores:032x}"
+    for batch in batches:
+        desk.store(events(*(event(seq) for seq in batch), install_id=install))
+    with desk.world.sessions() as session:
+        query = select(func.count()).where(Event.install_id == install)
+        assert session.scalar(query) == len({seq for batch in batches for seq in batch})
+
+
+def arrival(topic: str, payload: bytes, **changes: Any) -> Arrival:
+    fields: dict[str, Any] = {
+        "topic": topic, "payload": payload, "retain": False, "mid": 1, "qos": 1, "connection": 1,
+        "received_at": START, **changes,
+    }  # fmt: skip
+    return Arrival(**fields)
+
+
+@pytest.fixture
+def keys(world: World) -> StationKeys:
+    made = StationKeys()
+    with world.sessions.begin() as session:
+        made.load(session, [STATION, "st-none0001"], now=world.now)
+    return made
+
+
+def test_a_signed_message_is_opened_with_the_stations_own_key(world: World, keys: StationKeys) -> None:
+    payload = Signer(world.key).seal("birth", birth())
+    assert open_arrival(arrival(Topic.BIRTH.of(STATION), payload), keys).body == birth()
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "changes", "reason"),
+    [
+        pytest.param("yz/v1/x/up/birth", b"{}", {}, "unknown_topic", id="no-station"),
+        pytest.param("yz/v2/st-test0001/up/birth", b"{}", {}, "unknown_topic", id="other-root"),
+        pytest.param(Topic.ACK.of(STATION), b"{}", {}, "unknown_topic", id="not-for-us"),
+        pytest.param(Topic.EVENT.of("st-none0001"), b"{}", {}, "unknown_station", id="stranger"),
+        pytest.param(
+            Topic.EVENT.of(STATION),
+            wire.encode(events(event(1))),
+            {"retain": True},
+            "retained",
+            id="retained",
+        ),
+        pytest.param(Topic.EVENT.of(STATION), b"\xff\xfe", {}, "malformed", id="not-text"),
+        pytest.param(Topic.EVENT.of(STATION), b"[" * 65_000, {}, "malformed", id="deep"),
+        pytest.param(Topic.EVENT.of(STATION), b" " * 70_000, {}, "too_large", id="large"),
+        pytest.param(Topic.BIRTH.of(STATION), wire.encode(birth()), {}, "malformed", id="unsigned"),
+    ],
+)
+def test_what_is_not_right_is_refused_by_name(
+    keys: StationKeys, topic: str, payload: bytes, changes: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(Refused) as caught:
+        open_arrival(arrival(topic, payload, **changes), keys)
+    assert caught.value.reason == reason
+
+
+def test_a_message_of_one_station_on_the_topic_of_another_is_refused(world: World, keys: StationKeys) -> None:
+    world.add_station("st-other0001")
+    with world.sessions.begin() as session:
+        keys.load(session, ["st-other0001"], now=world.now)
+    with pytest.raises(Refused) as caught:
+        open_arrival(arrival(Topic.EVENT.of("st-other0001"), wire.encode(events(event(1)))), keys)
+    assert caught.value.reason == "wrong_station"
+
+
+def test_a_key_is_read_again_after_a_change(keys: StationKeys) -> None:
+    assert keys.get(STATION) is not None
+    keys.forget()
+    assert keys.get(STATION) is None
+
+
+@given(payload=st.binary(max_size=200), topic=st.sampled_from([t for t in Topic if t.up]))
+def test_no_payload_raises_anything_but_a_refusal(payload: bytes, topic: Topic) -> None:
+    keys = StationKeys()
+    keys._verifiers[STATION] = Verifier({})
+    with pytest.raises(Refused):
+        open_arrival(arrival(topic.of(STATION), payload), keys)
+
+
+def test_a_counter_never_learns_the_name_of_a_station() -> None:
+    assert topic_label(Topic.EVENT.of(STATION)) == "up/event"
+    assert topic_label("yz/v1/somebody/else") == "other"
+
+
+def test_data_of_an_event_is_kept_as_it_came(desk: Desk, sessions: sessionmaker[Session]) -> None:
+    data: dict[str, wire.Scalar] = {"text": "门 \"'%s", "number": 1.5, "yes": True, "none": None}
+    desk.store(events(event(1, data=data)))
+    assert rows(sessions, Event)[0].data == data
