@@ -375,6 +375,24 @@ def test_no_challenge_and_missed_heartbeats_are_device_offline_in_time(field: Fi
     assert command.ended_at - command.requested_at < timedelta(seconds=3.5)
 
 
+def test_a_broker_that_says_nobody_listens_saves_the_wait(
+    field: Field, request: pytest.FixtureRequest
+) -> None:
+    """Only Mosquitto says so, and nothing depends on it: elsewhere the timer gives the verdict."""
+    station = field.station(online=False)
+    station.connect(deaf=True)
+    field.await_presence(station.id, "online")
+    command_id = field.unlock()
+    wait_for(lambda: field.command(command_id).final, within_s=3.5)
+    command = field.command(command_id)
+    if "mosquitto" in request.node.callspec.id:
+        assert (command.state, command.code) == ("DEVICE_OFFLINE", "no_subscriber")
+        assert command.ended_at is not None
+        assert command.ended_at - command.requested_at < timedelta(seconds=2)
+    else:
+        assert command.state == "NO_CHALLENGE"
+
+
 def test_rights_lost_between_request_and_go_stop_the_order(field: Field) -> None:
     station = field.station()
 

@@ -98,8 +98,8 @@ class ScriptedStation:
     def now(self) -> dict[str, Any]:
         return {"mono_ms": self.mono_ms(), "wall_ms": time.time_ns() // 1_000_000, "clock": "synced"}
 
-    def connect(self, *, born: bool = True) -> None:
-        """Connect with a will; then birth and heartbeat unless told otherwise."""
+    def connect(self, *, born: bool = True, deaf: bool = False) -> None:
+        """Connect with a will; then birth and heartbeat unless told otherwise. Deaf to orders, it hears the rest."""
         self.conn_no += 1
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = 0
@@ -108,7 +108,8 @@ class ScriptedStation:
         )
         client.username_pw_set(self.id, self.password)
         client.will_set(Topic.BIRTH.of(self.id), self.seal(self.birth_of(online=False)), qos=1)
-        client.on_connect = lambda c, *_: c.subscribe(f"yz/v1/{self.id}/down/#", qos=1)
+        topic = Topic.ACK.of(self.id) if deaf else f"yz/v1/{self.id}/down/#"
+        client.on_connect = lambda c, *_: c.subscribe(topic, qos=1)
         client.on_subscribe = lambda *_: self._subscribed.set()
         client.on_message = self._heard
         self._subscribed.clear()
