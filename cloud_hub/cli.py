@@ -4,7 +4,7 @@ Exit codes: 0 done; 1 it failed, one line says why; 2 bad usage or settings, wit
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
@@ -113,12 +113,34 @@ def init(data_dir: Path, port: int, broker_host: str, broker_port: int, *, tls: 
 @click.option(
     "--ready-file", type=click.Path(dir_okay=False, path_type=Path), help="Written when everything serves."
 )
-def demo(port: int | None, data_dir: Path | None, stations: int, ready_file: Path | None) -> None:
+@click.option(
+    "--broker",
+    type=click.Choice(["embedded", "mosquitto"]),
+    default="embedded",
+    show_default=True,
+    help="The machine's own Mosquitto instead of the embedded broker.",
+)
+@click.option("--database-url", help="For example postgresql+psycopg://…; a SQLite file without it.")
+def demo(
+    *,
+    port: int | None,
+    data_dir: Path | None,
+    stations: int,
+    ready_file: Path | None,
+    broker: Literal["embedded", "mosquitto"],
+    database_url: str | None,
+) -> None:
     """Broker, hub and simulated stations with real faces, in one command."""
     from cloud_hub.demo import runner  # noqa: PLC0415 (needs packages that a hub in production does not have)
 
     click.get_current_context().exit(
-        runner.run(port=port, data_dir=data_dir, stations=stations, ready_file=ready_file)
+        runner.run(
+            port=port,
+            data_dir=data_dir,
+            stations=stations,
+            ready_file=ready_file,
+            backends=runner.Backends(broker=broker, database_url=database_url),
+        )
     )
 
 

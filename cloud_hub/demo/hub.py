@@ -47,7 +47,13 @@ def command_key(layout: Layout) -> str:
 
 
 def write_settings(
-    layout: Layout, *, web_port: int, broker_port: int, broker_password: str, stage_url: str
+    layout: Layout,
+    *,
+    web_port: int,
+    broker_port: int,
+    broker_password: str,
+    stage_url: str,
+    database_url: str | None,
 ) -> Hub:
     """Write the hub's settings file and the secrets it names, and load it as the hub will."""
     if not (secret := layout.hub_secret("web.key")).exists():
@@ -74,7 +80,9 @@ def write_settings(
         },
         "orders": {"command_key_file": "secrets/command.key"},
     }
-    write_private(layout.hub_config, toml(table))
+    where: Table = {} if database_url is None else {"database_url": database_url}
+    # plain keys come before the tables
+    write_private(layout.hub_config, toml({**where, **table}))
     return load_hub(layout.hub_config)
 
 

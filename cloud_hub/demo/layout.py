@@ -31,9 +31,9 @@ class Layout:
     runtime: Path
 
     @property
-    def broker_config(self) -> Path:
-        """Configuration of the embedded broker, passwords included."""
-        return self.root / "broker" / "broker.toml"
+    def broker(self) -> Path:
+        """Folder of the broker's configuration, passwords included."""
+        return self.root / "broker"
 
     @property
     def hub_config(self) -> Path:

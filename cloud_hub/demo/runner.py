@@ -11,12 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import click
 
 from cloud_hub.demo import broker, hub, progress, stations
+from cloud_hub.demo.broker import BrokerKind
 from cloud_hub.demo.control import ControlError
 from cloud_hub.demo.errors import DemoError, StopRequested
 from cloud_hub.demo.faces import find_faces
@@ -38,7 +40,27 @@ DEATHS_LIMIT: Final = 3
 """A service that dies this often before it has ever served is broken; a station that dies once is."""
 
 
-def run(*, port: int | None, data_dir: Path | None, stations: int, ready_file: Path | None) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backends:
+    """What the demo runs on.
+
+    Attributes:
+        broker: the embedded one, or the machine's own Mosquitto.
+        database_url: SQLAlchemy address; a SQLite file in the demo's folder when None.
+    """
+
+    broker: BrokerKind = "embedded"
+    database_url: str | None = None
+
+
+def run(
+    *,
+    port: int | None,
+    data_dir: Path | None,
+    stations: int,
+    ready_file: Path | None,
+    backends: Backends,
+) -> int:
     """Run the demo until Ctrl-C or SIGTERM. Returns the exit code.
 
     Args:
@@ -46,6 +68,7 @@ def run(*, port: int | None, data_dir: Path | None, stations: int, ready_file: P
         data_dir: everything is kept there; ``demo-data`` in the current folder when None.
         stations: how many, 1 to ``MOST_STATIONS``.
         ready_file: written when everything serves, removed at the end.
+        backends: broker and database.
     """
     stop = threading.Event()
     with _signals(stop):
@@ -53,7 +76,9 @@ def run(*, port: int | None, data_dir: Path | None, stations: int, ready_file: P
             _check_count(stations)
             remove_ready(ready_file)
             with open_layout(data_dir or DEFAULT_FOLDER) as layout:
-                _Demo(layout, port=port, count=stations, ready_file=ready_file, stop=stop).run()
+                _Demo(
+                    layout, port=port, count=stations, ready_file=ready_file, stop=stop, backends=backends
+                ).run()
         except DemoError as error:
             click.secho(f"cloud-hub demo: {error}", fg="red", err=True)
             return 1
@@ -86,9 +111,17 @@ class _Demo:
     """One run."""
 
     def __init__(
-        self, layout: Layout, *, port: int | None, count: int, ready_file: Path | None, stop: threading.Event
+        self,
+        layout: Layout,
+        *,
+        port: int | None,
+        count: int,
+        ready_file: Path | None,
+        stop: threading.Event,
+        backends: Backends,
     ) -> None:
         self._layout = layout
+        self._backends = backends
         self._stop = stop
         self._ready_file = ready_file
         self._faces = find_faces()
@@ -126,8 +159,10 @@ class _Demo:
     def _prepare(self) -> tuple[Hub, hub.SignIn]:
         """Files, keys, database, and the broker meanwhile."""
         self._keeper.watch()
-        broker.write_config(self._layout.broker_config, port=self._broker_port, accounts=self._accounts)
-        self._keep("broker", [sys.executable, "-m", "cloud_hub.demo.broker", self._layout.broker_config])
+        serve = broker.prepare(
+            self._backends.broker, self._layout.broker, port=self._broker_port, accounts=self._accounts
+        )
+        self._keep("broker", serve)
         key = hub.command_key(self._layout)
         for station in self._stations:
             stations.write_station(
@@ -139,6 +174,7 @@ class _Demo:
             broker_port=self._broker_port,
             broker_password=self._accounts[hub.BRIDGE_ACCOUNT],
             stage_url=self._stage.url,
+            database_url=self._backends.database_url,
         )
         with ThreadPoolExecutor(1) as pool:
             keys = pool.submit(stations.provision, self._stations)
@@ -147,7 +183,7 @@ class _Demo:
             hub.register_stations(settings, self._stations, keys.result())
         progress.step(f"{len(self._stations)} stations have their keys and are registered")
         self._await("the broker", "broker", lambda: answers(self._broker_port))
-        progress.step(f"broker on {HOST}:{self._broker_port} (MQTT 5)")
+        progress.step(f"{self._backends.broker} broker on {HOST}:{self._broker_port} (MQTT 5)")
         return settings, sign_in
 
     def _start(self, settings: Hub) -> None:

@@ -9,21 +9,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 from cloud_hub.demo.control import ControlError, call
+from tests.support.parts import program, require
 
 START_LIMIT_S: Final = 120.0
 STOP_LIMIT_S: Final = 40.0
 
 MARK: Final = "YIZHAN_TEST_DEMO"
 """Environment variable by which every process of one demo is known."""
+
+if TYPE_CHECKING:
+    from tests.support.postgres import Server
 
 Found = TypeVar("Found")
 
@@ -113,8 +117,9 @@ class Station:
 class Demo:
     """A running demo."""
 
-    def __init__(self, folder: Path, *, stations: int = 3) -> None:
+    def __init__(self, folder: Path, *, stations: int = 3, options: Sequence[str] = ()) -> None:
         self.folder = folder
+        self._options = options
         self.count = stations
         self.ready_file = folder / "ready.json"
         self.output = folder / "output.txt"
@@ -125,11 +130,11 @@ class Demo:
 
     def launch(self) -> None:
         """Start it."""
-        program = Path(sys.executable).with_name("cloud-hub")
+        command = Path(sys.executable).with_name("cloud-hub")
         options = ("--data", self.folder / "data", "--stations", self.count, "--ready-file", self.ready_file)
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
-                [str(program), "demo", *map(str, options)],
+                [str(command), "demo", *map(str, options), *self._options],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -229,11 +234,21 @@ class Demo:
         return self._process is not None and self._process.poll() is not None
 
 
-@pytest.fixture(scope="session")
-def demo() -> Iterator[Demo]:
-    """One demo for all tests that can share it; each leaves it as it found it."""
+BACKENDS: Final = ("sqlite-embedded", "postgres-mosquitto")
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def demo(request: pytest.FixtureRequest) -> Iterator[Demo]:
+    """One demo per pair of back ends, for all tests that can share it; each leaves it as it found it."""
+    options: tuple[str, ...] = ()
+    if request.param == "postgres-mosquitto":
+        require(program("mosquitto", "/usr/sbin"), "Mosquitto is not installed")
+        server: Server = request.getfixturevalue("postgres_server")
+        database = f"demo{os.urandom(4).hex()}"
+        server.execute(f"CREATE DATABASE {database}")
+        options = ("--broker", "mosquitto", "--database-url", server.url(database))
     folder = Path(tempfile.mkdtemp(prefix="yizhan-demo-"))
-    demo = Demo(folder)
+    demo = Demo(folder, options=options)
     try:
         demo.start()
         yield demo

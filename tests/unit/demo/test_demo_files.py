@@ -40,8 +40,9 @@ def test_writing_a_secret_again_leaves_no_other_file(tmp_path: Path) -> None:
 
 
 def test_the_broker_listens_on_loopback_and_asks_everybody_for_a_password(tmp_path: Path) -> None:
-    broker.write_config(tmp_path / "b.toml", port=1234, accounts={"bridge": "one", "st-demo0001": "two"})
-    written = tomllib.loads((tmp_path / "b.toml").read_text())
+    accounts = {"bridge": "one", "st-demo0001": "two"}
+    command = broker.prepare("embedded", tmp_path, port=1234, accounts=accounts)
+    written = tomllib.loads(Path(command[-1]).read_text())
     assert written["v5"]["1"]["listen"] == "127.0.0.1:1234"
     assert written["v5"]["1"]["connections"]["auth"] == {"bridge": "one", "st-demo0001": "two"}
 
