@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from cloud_hub.db import Base, make_engine, make_sessions, utc_now
 from tests.support.demo import until
@@ -38,6 +38,7 @@ class Site:
 
     Attributes:
         records: the same database; its clock stands at the start.
+        process: the web process; a test that ends it may put another in its place.
     """
 
     url: str
@@ -95,16 +96,15 @@ def site_in(folder: Path, **web: Any) -> Iterator[Site]:
     hub = hub_in(folder, port=port)
     engine = make_engine(hub.database_url)
     Base.metadata.create_all(engine)
-    process = start(config)
-    url = f"http://127.0.0.1:{port}"
+    records = Records(hub=hub, sessions=make_sessions(engine), clock=WallClock(utc_now()))
+    site = Site(url=f"http://127.0.0.1:{port}", records=records, process=start(config))
     try:
-        until(lambda: answers(url), "the web process answers")
-        records = Records(hub=hub, sessions=make_sessions(engine), clock=WallClock(utc_now()))
-        yield Site(url=url, records=records, process=process)
+        until(lambda: answers(site.url), "the web process answers", limit_s=30)
+        yield site
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=15)
+        if site.process.poll() is None:
+            site.process.send_signal(signal.SIGTERM)
+        site.process.communicate(timeout=15)
         engine.dispose()
 
 
@@ -120,18 +120,21 @@ def chromium() -> Iterator[Browser]:
 def watch(page: Page) -> list[str]:
     """Everything the page's console complains about, and every request to another host; grows while the page lives."""
     complaints: list[str] = []
-    page.on(
-        "console", lambda line: complaints.append(line.text) if line.type in {"error", "warning"} else None
-    )
+
+    def hear(line: ConsoleMessage) -> None:
+        refused = (
+            "responded with a status of 4" in line.text
+        )  # Chromium's note of an answer that some tests want
+        if line.type in {"error", "warning"} and not refused:
+            complaints.append(line.text)
+
+    def see(request: Request) -> None:
+        if not request.url.startswith(("http://127.0.0.1:", "data:")):
+            complaints.append(f"request to {request.url}")
+
+    page.on("console", hear)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "request",
-        lambda request: (
-            None
-            if request.url.startswith(("http://127.0.0.1:", "data:"))
-            else complaints.append(f"request to {request.url}")
-        ),
-    )
+    page.on("request", see)
     return complaints
 
 

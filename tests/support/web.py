@@ -94,6 +94,12 @@ class Records:
                     )
                 )
 
+    def clear(self) -> None:
+        """Forget every row."""
+        with self.sessions.begin() as session:
+            for table in reversed(Base.metadata.sorted_tables):
+                session.execute(table.delete())
+
     def token(self, role: Role = Role.OPERATOR, name: str = "program") -> dict[str, str]:
         """Headers of a program with this role."""
         with self.sessions.begin() as session:

@@ -15,6 +15,8 @@ const sheet = $("#sheet");
 
 const waiting = new Map(); // part -> timer
 const fetching = new WeakMap(); // part -> number of its newest request
+const shown = new WeakMap(); // part -> markup it was last given
+let pressed = false; // a finger is down: what it is about to hit must not be swapped away
 
 function topicsOf(part) {
   return part.dataset.live.split(",");
@@ -56,16 +58,20 @@ function parse(html) {
 
 function swap(part, html) {
   const fresh = parse(html).firstElementChild;
-  if (!fresh || fresh.innerHTML === part.dataset.shown) return;
+  if (!fresh || fresh.innerHTML === shown.get(part)) return;
+  if (pressed) return refreshSoon(part);
   const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
   const before = remember(part);
-  const markup = fresh.innerHTML;
+  shown.set(part, fresh.innerHTML);
   part.replaceChildren(...fresh.childNodes);
   part.className = fresh.className;
-  part.dataset.shown = markup;
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   announce(part, before);
   tick();
+}
+
+for (const [name, down] of [["pointerdown", true], ["pointerup", false], ["pointercancel", false]]) {
+  addEventListener(name, () => { if (down) pressed = true; else setTimeout(() => { pressed = false; }, 80); }, { capture: true, passive: true });
 }
 
 function remember(part) {
@@ -169,6 +175,8 @@ setInterval(tick, 1_000);
 
 // --- the sheet: unlock form and an order's story over the page ---------------------------------------------------------
 
+let opener = ""; // what opened the sheet; it may have been swapped for its twin meanwhile
+
 async function ask(url, options = {}) {
   const answer = await fetch(url, { ...options, headers: HEADERS, redirect: "error" });
   if (answer.status === 401) { signedOut(); throw new Error("signed out"); }
@@ -191,6 +199,7 @@ document.addEventListener("click", async (event) => {
   const link = event.target.closest("a[data-sheet]");
   if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
   event.preventDefault();
+  opener = link.id;
   try {
     await fillSheet(await ask(link.href));
   } catch {
@@ -233,7 +242,10 @@ document.addEventListener("keydown", (event) => {
 sheet.addEventListener("click", (event) => {
   if (event.target === sheet || event.target.closest("[data-close]")) sheet.close();
 });
-sheet.addEventListener("close", () => $(".sheet-body", sheet).replaceChildren());
+sheet.addEventListener("close", () => {
+  $(".sheet-body", sheet).replaceChildren();
+  if (opener) document.getElementById(opener)?.focus({ preventScroll: true });
+});
 
 document.addEventListener("click", (event) => {
   for (const menu of all("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
