@@ -130,7 +130,8 @@ class Writer:
                 arrivals = self._inbox.take(LOOK_S)
                 if self._reload.is_set():
                     self._reload.clear()
-                    self._keys.forget()
+                    for station in self._insist(self._keys.refresh):
+                        self._watch.forget(station)
                 self._watch.connected(self._link.connected_at)
                 self.handle(arrivals)
         except _Stopped:

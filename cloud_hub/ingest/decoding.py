@@ -44,6 +44,8 @@ BODIES: Final[dict[Topic, type[Message]]] = {
 
 _SIGNED_AS: Final = {body: kind for kind, body in SIGNED.items()}
 
+_PAGE: Final = 5_000
+
 parse_topic: Final = lru_cache(maxsize=65_536)(topics.parse)
 """A station uses the same few names all its life."""
 
@@ -84,25 +86,37 @@ class StationKeys:
         """The station's key, or None while it is not known."""
         return self._verifiers.get(station)
 
-    def forget(self) -> None:
-        """Somebody registered, changed or retired a station: read again what is needed."""
-        self._verifiers = {}
+    def refresh(self, session: Session) -> list[str]:
+        """Somebody changed or retired a station: read all again. Returns those that are no longer served."""
+        known, fresh = list(self._verifiers), {}
+        for start in range(0, len(known), _PAGE):
+            fresh.update(self._read(session, known[start : start + _PAGE]))
+        # the whole at once: the other threads must never find a station missing that is served
+        self._verifiers = fresh
+        return [station for station in known if station not in fresh]
 
     def load(self, session: Session, stations: Iterable[str], *, now: datetime) -> None:
         """Read the keys that are not known yet, and see that each station has a row for its state."""
         wanted = [station for station in stations if station not in self._verifiers]
         if not wanted:
             return
-        query = select(Station.id, Station.public_key).where(
-            Station.id.in_(wanted), Station.retired_at.is_(None)
-        )
-        for station, public_key in session.execute(query).all():
+        for station, verifier in self._read(session, wanted).items():
             row = {"station_id": station, "presence": Presence.UNKNOWN.value, "presence_since": now}
             session.execute(upsert.insert(session, StationStatus).values(row).on_conflict_do_nothing())
+            self._verifiers[station] = verifier
+
+    @staticmethod
+    def _read(session: Session, stations: list[str]) -> dict[str, Verifier]:
+        query = select(Station.id, Station.public_key).where(
+            Station.id.in_(stations), Station.retired_at.is_(None)
+        )
+        found = {}
+        for station, public_key in session.execute(query).all():
             try:
-                self._verifiers[station] = Verifier.of(public_key)
+                found[station] = Verifier.of(public_key)
             except ValueError:
                 log.exception("station has no usable key", extra={"station": station})
+        return found
 
 
 def station_of(arrival: Arrival) -> str | None:

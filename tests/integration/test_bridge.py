@@ -27,6 +27,7 @@ from cloud_hub.models import (
     ProcessStatus,
     Reading,
     Sensor,
+    Station,
     StationStatus,
     User,
 )
@@ -522,6 +523,22 @@ def test_a_silent_station_is_told_about_and_the_alert_ends_with_the_silence(make
     )
     station.connect()
     wait_for(lambda: [alert.state for alert in field.all(Alert)] == ["closed"])
+
+
+def test_a_retired_station_is_no_longer_heard_and_nobody_misses_it(make_field: MakeField) -> None:
+    field = make_field(silent_alert_s=1, start_grace_s=0, lease_s=2)
+    retired, other = field.station(), field.station(STATIONS[1])
+    with field.sessions.begin() as session:
+        session.get_one(Station, retired.id).retired_at = utc_now()
+    ringer = Ringer(field.hub.data_dir / "bells")
+    ringer.ring(BRIDGE, "stations")
+    ringer.close()
+    wait_for(lambda: {alert.station_id for alert in field.all(Alert)} == {other.id})
+    retired.send_events(retired.event_of(1, EventKind.STATION_STARTED))
+    other.send_events(other.event_of(1, EventKind.STATION_STARTED))
+    wait_for(lambda: other.acknowledged("events") == [1])
+    assert [event.station_id for event in field.all(Event)] == [other.id]
+    assert {alert.station_id for alert in field.all(Alert)} == {other.id}
 
 
 def test_a_lease_that_runs_out_is_offline_without_any_will(make_field: MakeField) -> None:

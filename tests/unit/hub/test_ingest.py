@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
@@ -13,10 +14,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from cloud_hub.ingest.decoding import Arrival, Received, StationKeys, open_arrival, topic_label
 from cloud_hub.ingest.handlers import Batch, Stored
 from cloud_hub.ingest.presence import Watch
-from cloud_hub.models import Alert, Door, Event, Reading, Sensor, StationStatus
+from cloud_hub.models import Alert, Door, Event, Reading, Sensor, Station, StationStatus
 from cloud_hub.settings import PresenceSettings
 from firmware_config import wire
-from firmware_config.signing import Refused, Signer, Verifier
+from firmware_config.signing import Refused, Signer, Verifier, encode_public
 from firmware_config.topics import Topic
 from firmware_config.vocabulary import DoorState, EventKind
 from tests.support.hub import BOOT, INSTALL, START, STATION, World
@@ -319,10 +320,22 @@ def test_a_message_of_one_station_on_the_topic_of_another_is_refused(world: Worl
     assert caught.value.reason == "wrong_station"
 
 
-def test_a_key_is_read_again_after_a_change(keys: StationKeys) -> None:
-    assert keys.get(STATION) is not None
-    keys.forget()
+def test_a_change_of_a_station_is_read_without_ever_losing_the_others(
+    world: World, keys: StationKeys
+) -> None:
+    world.add_station("st-other0001")
+    other = encode_public(Ed25519PrivateKey.generate().public_key())
+    with world.sessions.begin() as session:
+        keys.load(session, ["st-other0001"], now=world.now)
+        session.get_one(Station, STATION).retired_at = world.now
+        session.get_one(Station, "st-other0001").public_key = other
+    payload = Signer(world.key).seal("birth", birth(station="st-other0001"))
+    with world.sessions.begin() as session:
+        assert keys.refresh(session) == [STATION]
     assert keys.get(STATION) is None
+    with pytest.raises(Refused) as caught:
+        open_arrival(arrival(Topic.BIRTH.of("st-other0001"), payload), keys)
+    assert caught.value.reason == "unknown_key"
 
 
 @given(payload=st.binary(max_size=200), topic=st.sampled_from([t for t in Topic if t.up]))
