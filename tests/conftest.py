@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.support.broker",
     "tests.support.demo",
     "tests.support.hub",
+    "tests.support.bridge",
     "tests.support.postgres",
     "tests.support.web",
 ]

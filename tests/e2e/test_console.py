@@ -103,7 +103,7 @@ def advance(site: Site, *states: str, final: bool = False) -> None:
             command = session.scalars(select(Command).order_by(Command.requested_at.desc())).first()
             assert command is not None
             command.state, command.final = state, final and state == states[-1]
-            session.add(CommandStep(command_id=command.id, at=site.records.clock(), state=state, detail={}))
+            session.add(CommandStep(command_id=command.id, at=utc_now(), state=state, detail={}))
         ring(site, f"command:{command.id}", f"station:{command.station_id}")
 
 
