@@ -28,6 +28,7 @@ def measure() -> list[Row]:
         rows += _visits(worker, stranger)
         rows += _orders(demo, third)
         rows += _alerts(demo, stranger)
+        rows += _silence(demo, third)
     finally:
         demo.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -113,3 +114,20 @@ def _alerts(demo: Demo, station: Station) -> list[Row]:
         until(station.alerts, "the alert is raised", every_s=0.01)
         waits_ms.append((time.monotonic() - opened_s) * 1000)
     return [Row("door forced to alert in the API", len(waits_ms), spread(waits_ms, "ms"))]
+
+
+def _silence(demo: Demo, station: Station) -> list[Row]:
+    station.calm()
+    demo.power(station, on=False)
+    cut_s = time.monotonic()
+    asked_s = time.monotonic()
+    verdict = demo.outcome(demo.unlock(station))["state"]
+    told_s = time.monotonic() - asked_s
+    until(station.alerts, "the silent alert", limit_s=60)
+    alerted_s = time.monotonic() - cut_s
+    demo.power(station, on=True)
+    until(lambda: not station.alerts(), "the alert cleared by itself", limit_s=60)
+    return [
+        Row(f"order to a station without power, to its verdict {verdict}", 1, f"{told_s:.2f} s"),
+        Row("power cut to the silent alert", 1, f"{alerted_s:.1f} s"),
+    ]
