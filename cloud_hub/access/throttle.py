@@ -108,6 +108,8 @@ def _is_known(session: Session, username: str, address: str) -> bool:
 def _one_at_a_time(session: Session, subjects: Subjects) -> None:
     """SQLite's writers queue anyway; PostgreSQL would let parallel guesses all see the same count."""
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(
-            text("SELECT pg_advisory_xact_lock(hashtextextended(:s, 0))"), {"s": subjects.account}
-        )
+        for subject in (
+            subjects.account,
+            subjects.address,
+        ):  # always in this order, so that nobody waits in a circle
+            session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:s, 0))"), {"s": subject})

@@ -1,5 +1,7 @@
 """The JSON API over its whole width: what scripts and other systems rely on (design.md, outside contract)."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -12,7 +14,7 @@ from cloud_hub.bell import BRIDGE, Bell
 from cloud_hub.models import ApiToken, Command
 from cloud_hub.models.access import Role
 from tests.support.district import DEPOT, NORTH, PARK, RIVER, district, event
-from tests.support.web import Office
+from tests.support.web import Office, open_office
 
 UNLOCK = f"/api/v1/stations/{NORTH}/doors/main/unlock"
 
@@ -61,6 +63,13 @@ class Program:
             ):
                 return operations[method.lower()]
         raise AssertionError(path)
+
+
+@pytest.fixture
+def office(database_url: str, tmp_path: Path) -> Iterator[Office]:
+    """A hub on each database."""
+    with open_office(tmp_path, database_url=database_url) as opened:
+        yield opened
 
 
 @pytest.fixture
