@@ -1,5 +1,6 @@
 """Brings a database to the tables of this release. Each revision works with the release before it."""
 
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,10 @@ from cloud_hub.settings import Hub
 
 _LOCK: Final = 0x79_7A_6D_67
 """PostgreSQL advisory lock: two processes that upgrade at once do it one after the other."""
+
+
+_ALEMBIC: Final = threading.Lock()
+"""Alembic keeps the migration under way in a variable of the module."""
 
 
 def configuration(connection: Connection | None = None) -> Config:
@@ -48,7 +53,8 @@ def upgrade(database: Engine | URL | str) -> None:
         with engine.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            command.upgrade(configuration(connection), "head")
+            with _ALEMBIC:
+                command.upgrade(configuration(connection), "head")
     finally:
         if engine is not database:
             engine.dispose()
