@@ -137,15 +137,18 @@ def test_every_page_in_both_languages_and_sizes(
     assert complaints == []
 
 
+SMALL_TARGETS = """
+[...document.querySelectorAll("button, a.button, .tabs a, summary, select")]
+  .map((node) => [node.textContent.trim().slice(0, 40), node.getBoundingClientRect().height])
+  .filter(([, height]) => height > 0 && height < 40)
+"""
+"""In one look: parts of the page may be swapped for fresh ones between two."""
+
+
 def test_everything_a_finger_must_hit_is_large_enough(page: Page) -> None:
     for path in ("/", f"/stations/{RIVER}", "/alerts", "/events"):
         page.goto(path)
-        for target in page.locator(
-            "button:visible, a.button:visible, .tabs a:visible, summary:visible, select:visible"
-        ).all():
-            box = target.bounding_box()
-            assert box is not None
-            assert box["height"] >= 40, (path, target.text_content(), box)
+        assert page.evaluate(SMALL_TARGETS) == [], path
 
 
 def test_a_door_changes_on_the_page_without_reloading(page: Page, site: Site) -> None:
