@@ -33,6 +33,10 @@ class EventKind(StrEnum):
     ORDER_REFUSED = "order.refused"
     STATION_STARTED = "station.started"
     STATION_STOPPED = "station.stopped"
+    PERSON_ENROLLED = "person.enrolled"
+    PERSON_ERASED = "person.erased"
+    CONSENT_GIVEN = "consent.given"
+    CONSENT_WITHDRAWN = "consent.withdrawn"
 
 
 class DoorState(StrEnum):

@@ -135,6 +135,10 @@ EVENT_KINDS: Final[dict[str, str]] = {
     EventKind.ORDER_REFUSED: mark("Order refused by the station"),
     EventKind.STATION_STARTED: mark("Station started"),
     EventKind.STATION_STOPPED: mark("Station stopped"),
+    EventKind.PERSON_ENROLLED: mark("Somebody enrolled"),
+    EventKind.PERSON_ERASED: mark("Somebody's data erased"),
+    EventKind.CONSENT_GIVEN: mark("Consent given"),
+    EventKind.CONSENT_WITHDRAWN: mark("Consent withdrawn"),
 }
 
 ALERT_KINDS: Final[dict[str, str]] = {
