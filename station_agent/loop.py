@@ -45,6 +45,7 @@ class ControlLoop:
         visits: Visits,
         room: Room,
         alive: Callable[[], None],
+        changed: Callable[[], None],
     ) -> None:
         self._inbox = inbox
         self._clock = clock
@@ -53,6 +54,7 @@ class ControlLoop:
         self._visits = visits
         self._room = room
         self._alive = alive
+        self._changed = changed
         self._running = True
         self._dispatch: Final[dict[type[Any], Callable[[Any], None]]] = {
             facts.ContactChanged: lambda fact: keepers[fact.door].contact(is_open=fact.open),
@@ -87,7 +89,7 @@ class ControlLoop:
             except queue.Empty:
                 continue
             self._dispatch[type(fact)](fact)
-            self.snapshot = self._look()
+            self._show()
 
     def _expire(self) -> bool:
         """Deal with every deadline that has passed. True when there was one."""
@@ -99,7 +101,7 @@ class ControlLoop:
         if room_late:
             self._room.tick()
         if late or room_late:
-            self.snapshot = self._look()
+            self._show()
         return bool(late) or room_late
 
     def _wait_s(self) -> float:
@@ -107,6 +109,12 @@ class ControlLoop:
         now_s = self._clock.monotonic_s()
         waits = [deadline - now_s for deadline in deadlines if deadline is not None]
         return max(0.0, min([LONGEST_WAIT_S, *waits]))
+
+    def _show(self) -> None:
+        seen = self._look()
+        if seen != self.snapshot:
+            self.snapshot = seen
+            self._changed()
 
     def _look(self) -> Snapshot:
         return Snapshot(

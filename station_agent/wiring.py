@@ -150,6 +150,7 @@ def _run(
         visits=visits,
         room=room,
         alive=watchdog.feed,
+        changed=link.changed,
     )
 
     if stand:

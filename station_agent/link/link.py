@@ -38,6 +38,9 @@ QUEUE_LIMIT: Final = 512
 TELL_AGAIN_S: Final = 10.0
 """Pause between two facts about refused payloads of one reason: a flood must not fill the event log."""
 
+CHANGE_S: Final = 0.25
+"""Least pause between a heartbeat and one sent because of a change: a chattering door must not fill the line."""
+
 GOODBYE_S: Final = 1.0
 
 
@@ -47,7 +50,11 @@ class _Went:
     up: bool
 
 
-_Work: TypeAlias = Raw | _Went | None
+class _Changed:
+    """The station's state has changed: do not wait for the next heartbeat."""
+
+
+_Work: TypeAlias = Raw | _Went | _Changed | None
 
 
 class Link:
@@ -89,6 +96,7 @@ class Link:
         self._work: queue.Queue[_Work] = queue.Queue(QUEUE_LIMIT)
         self._overflowed = 0
         self._rejected: Counter[str] = Counter()
+        self._change_told = threading.Event()
         self._told_s: dict[str, float] = {}
         access = access_of(station)
         self._command = Connection(
@@ -144,6 +152,12 @@ class Link:
         self._command.allow(up=up)
         self._data.allow(up=up)
 
+    def changed(self) -> None:
+        """The state that heartbeats tell has changed: tell it now, but no more often than ``CHANGE_S``. Any thread."""
+        if not self._change_told.is_set():
+            self._change_told.set()
+            self._enqueue(_Changed())
+
     def send_challenge(self, challenge: Challenge) -> None:
         """Send it now or never: it dies in 3 s."""
         self._sealed(Topic.CHALLENGE, challenge, challenge.cmd_id)
@@ -167,7 +181,7 @@ class Link:
         birth = self._presence.birth(self._status(), self._clock.stamp(), online=False)
         return Will(Topic.BIRTH.of(self._id), self._signer.seal(kind_of(birth), birth))
 
-    def _enqueue(self, work: Raw | _Went) -> None:
+    def _enqueue(self, work: Raw | _Went | _Changed) -> None:
         """Called by paho; must not wait, except for what must not be lost."""
         if isinstance(work, _Went):
             self._work.put(work)
@@ -183,6 +197,7 @@ class Link:
             now_s = self._clock.monotonic_s()
             if now_s >= beat_s:  # before the queue: a flood must not silence the heartbeat
                 beat_s = now_s + self._heartbeat_s
+                self._change_told.clear()
                 self._guarded(self._beat)
             try:
                 work = self._work.get(timeout=beat_s - now_s)
@@ -190,7 +205,10 @@ class Link:
                 continue
             if work is None:
                 return
-            self._guarded(partial(self._do, work))
+            if isinstance(work, _Changed):
+                beat_s = min(beat_s, max(now_s, beat_s - self._heartbeat_s + CHANGE_S))
+            else:
+                self._guarded(partial(self._do, work))
 
     def _guarded(self, act: Callable[[], None]) -> None:
         try:

@@ -158,6 +158,7 @@ class World:
     station_signer: Signer
     clock: SystemClock = field(default_factory=SyncedClock)
     inbox: "queue.Queue[facts.Fact]" = field(default_factory=queue.Queue)
+    door: DoorState = DoorState.LOCKED
     link: Link = field(init=False)
     store: Store = field(init=False)
     hub: Hub = field(init=False)
@@ -198,9 +199,8 @@ class World:
         )
         return msgspec.structs.replace(order, **changes)
 
-    @staticmethod
-    def _status() -> Status:
-        door = DoorStatus(id="main", state=DoorState.LOCKED, relay=False, contact_open=False)
+    def _status(self) -> Status:
+        door = DoorStatus(id="main", state=self.door, relay=False, contact_open=False)
         return Status(
             doors=[door],
             occupancy=OccupancyStatus(estimate=0, low=0, high=0, capacity=4),
@@ -224,6 +224,18 @@ def world(make_broker: MakeBroker, tmp_path: Path) -> Iterator[World]:
     yield world
     world.halt()
     world.hub.close()
+
+
+def test_a_change_of_state_does_not_wait_for_the_next_heartbeat(world: World) -> None:
+    world.halt()
+    text = world.station_file.read_text(encoding="utf-8")
+    world.station_file.write_text(text.replace("heartbeat_s = 0.5", "heartbeat_s = 30.0"), encoding="utf-8")
+    world.boot()
+    world.hub.wait_for(Heartbeat, lambda beat: beat.interval_s == 30)
+    world.door = DoorState.FORCED
+    world.link.changed()
+    told = world.hub.wait_for(Heartbeat, lambda beat: beat.doors[0].state is DoorState.FORCED, within_s=15)
+    assert told.interval_s == 30
 
 
 def test_the_station_announces_itself_and_holds_its_lease(world: World) -> None:
