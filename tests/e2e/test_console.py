@@ -215,6 +215,7 @@ def test_an_unknown_outcome_is_never_shown_as_failed(page: Page, site: Site) -> 
     page.goto(f"/stations/{NORTH}")
     page.click("#unlock-main")
     page.locator("#sheet").get_by_role("button", name="立即开锁").click()
+    expect(page.locator("#sheet .outcome")).to_have_attribute("data-state", "REQUESTED")
     advance(site, "SENT", "CHALLENGED", "AUTHORISED", "UNKNOWN")
     expect(page.locator("#sheet .outcome")).to_contain_text("可能已开门：请查看摄像头或门磁", timeout=2_000)
 
