@@ -108,6 +108,10 @@ NO_ALERT: Final = frozenset(
         EventKind.EXIT_REQUESTED,
         EventKind.STATION_STARTED,
         EventKind.STATION_STOPPED,
+        EventKind.PERSON_ENROLLED,
+        EventKind.PERSON_ERASED,
+        EventKind.CONSENT_GIVEN,
+        EventKind.CONSENT_WITHDRAWN,
     }
 )
 """Events that only fill history. Every kind is in exactly one of the tables, or is ``OCCUPANCY_CHANGED``."""
