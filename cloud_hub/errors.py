@@ -68,6 +68,12 @@ class Conflict(CallerError):  # noqa: N818
     code = "conflict"
 
 
+class NotConfigured(Conflict):
+    """The hub's settings name no key for this."""
+
+    code = "not_configured"
+
+
 class DoorBusy(Conflict):
     """The door has an order that is not final yet."""
 

@@ -59,6 +59,18 @@ class OrderSettings(Section):
     step_up_s: Annotated[int, Field(ge=30, le=300)] = 300
 
 
+class PassSettings(Section):
+    """QR passes.
+
+    Attributes:
+        key_file: Ed25519 private key that signs passes, and nothing else; the web process reads it.
+        former_keys: public keys, base64, whose passes still count until they run out.
+    """
+
+    key_file: Path
+    former_keys: Annotated[tuple[str, ...], Field(max_length=3)] = ()
+
+
 class PresenceSettings(Section):
     """When a silent station is called offline, and when somebody is told.
 
@@ -81,6 +93,7 @@ class HubSettings(Section):
         database_url: SQLAlchemy address without password, ``sqlite:///…`` or ``postgresql+psycopg://…``; a SQLite
             database in ``data_dir`` when absent.
         database_password_file: password for ``database_url``.
+        passes: none are made without it.
         language: of pages before a person has chosen.
         stage_url: address of the demo's stage page; only the demo sets it.
     """
@@ -94,6 +107,7 @@ class HubSettings(Section):
     broker: BrokerSettings
     orders: OrderSettings
     presence: PresenceSettings = PresenceSettings()
+    passes: PassSettings | None = None
     stage_url: str | None = None
 
 

@@ -5,20 +5,42 @@ from cloud_hub.models.alert import Alert
 from cloud_hub.models.audit import AuditEntry
 from cloud_hub.models.command import Command, CommandStep
 from cloud_hub.models.event import Event, Reading
+from cloud_hub.models.people import (
+    CalendarDay,
+    Consent,
+    EnrolmentCode,
+    EntryPass,
+    Erasure,
+    Membership,
+    PeopleGroup,
+    Person,
+    RosterRevision,
+    RosterState,
+)
 from cloud_hub.models.station import Door, ProcessStatus, Sensor, Station, StationStatus
 
 __all__ = [
     "Alert",
     "ApiToken",
     "AuditEntry",
+    "CalendarDay",
     "Command",
     "CommandStep",
+    "Consent",
     "Door",
+    "EnrolmentCode",
+    "EntryPass",
+    "Erasure",
     "Event",
     "LoginAttempt",
     "LoginSession",
+    "Membership",
+    "PeopleGroup",
+    "Person",
     "ProcessStatus",
     "Reading",
+    "RosterRevision",
+    "RosterState",
     "Sensor",
     "Station",
     "StationStatus",
