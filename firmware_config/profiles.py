@@ -188,6 +188,16 @@ class HardwareProfile(Section):
                 raise ValueError(message)
         return self
 
+    @model_validator(mode="after")
+    def one_camera_a_door(self) -> Self:
+        """Each camera tells its own visit: two before one door would end each other's all the time."""
+        if doubled := [
+            door for door, count in Counter(camera.door for camera in self.cameras).items() if count > 1
+        ]:
+            message = f"more than one camera watches door {', '.join(doubled)}"
+            raise ValueError(message)
+        return self
+
     def _pins(self) -> list[tuple[str, int]]:
         pins = []
         for door in self.doors:

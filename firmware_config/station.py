@@ -124,9 +124,12 @@ class FaceEntry(Section):
 
     Attributes:
         enabled: off, the camera opens nothing.
+        engine: what finds and describes faces; templates of one engine mean nothing to the other.
         liveness: the check against pictures and replays. ``off`` must be written out: it lowers safety, and the hub
             shows it.
-        threshold: least cosine of a match, in [-1, 1] (measurements.md: 0.37-0.45 at FMR 1e-4).
+        fpir: share of strangers' visits that may open the door, 0 to 1. The least score of a match follows from it
+            and from how many people are enrolled (docs/face-entry.md).
+        threshold: least score of a match, where the installer asks for more than that; never for less.
         margin: least distance of the best person over the next.
         agreeing_frames: frames that must agree on one person before the door opens.
         judged_frames: usable frames after which a visit without agreement is denied.
@@ -134,8 +137,10 @@ class FaceEntry(Section):
     """
 
     enabled: bool = True
+    engine: Literal["opencv", "face-recognition"] = "opencv"
     liveness: Literal["off"]
-    threshold: Annotated[float, Field(ge=0.3, le=0.95)] = 0.45
+    fpir: Annotated[float, Field(ge=1e-4, le=1e-2)] = 1e-3
+    threshold: Annotated[float, Field(ge=0.3, le=0.95)] | None = None
     margin: Annotated[float, Field(ge=0.0, le=0.5)] = 0.06
     agreeing_frames: Annotated[int, Field(ge=2, le=10)] = 3
     judged_frames: Annotated[int, Field(ge=3, le=30)] = 8
@@ -148,6 +153,25 @@ class FaceEntry(Section):
             message = "`agreeing_frames` must not exceed `judged_frames`"
             raise ValueError(message)
         return self
+
+    @model_validator(mode="after")
+    def models_of_the_engine(self) -> Self:
+        """A detector and a recogniser for OpenCV are of no use to dlib."""
+        if self.models and self.engine != "opencv":
+            message = f"`models` are for the engine opencv, not for {self.engine}"
+            raise ValueError(message)
+        return self
+
+
+class AccessRules(Section):
+    """Who may come in.
+
+    Attributes:
+        without_roster: whom to let in before the hub has sent a first roster: nobody, or faces enrolled at this very
+            station. Passes need a roster in any case.
+    """
+
+    without_roster: Literal["enrolled", "nobody"] = "nobody"
 
 
 class Occupancy(Section):
@@ -195,6 +219,7 @@ class StationConfig(Section):
     doors: Annotated[list[DoorRules], Field(min_length=1, max_length=8)]
     face: FaceEntry
     occupancy: Occupancy
+    access: AccessRules = AccessRules()
     siren: Siren = Siren()
 
     @field_validator("time_zone")

@@ -144,6 +144,49 @@ def bench_faces(*, dataset: Path, engine: str, as_json: bool) -> None:
     click.echo(json.dumps(report) if as_json else faces.format_table([report]))
 
 
+@bench.command("identify")
+@click.option(
+    "--dataset",
+    required=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="One sub-folder of pictures per person, two or more pictures each.",
+)
+@click.option(
+    "--engine", type=click.Choice(["opencv", "face-recognition"]), default="opencv", show_default=True
+)
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    type=click.IntRange(min=2),
+    default=(50, 200, 1000, 5000),
+    show_default=True,
+    help="People enrolled; may be given several times.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option(
+    "--visits", type=click.IntRange(min=20), default=400, show_default=True, help="Sample a larger set."
+)
+@click.option("--record", "record_to", type=ConfigPath, help="Write what a threshold is derived from.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@_telling_faults
+def bench_identify(
+    *,
+    dataset: Path,
+    engine: str,
+    sizes: tuple[int, ...],
+    seed: int,
+    visits: int,
+    record_to: Path | None,
+    as_json: bool,
+) -> None:
+    """False entries and false denials per visit by the number of people enrolled."""
+    from station_agent import bench_identification as identification  # noqa: PLC0415 (loads OpenCV or dlib)
+
+    report = identification.run(dataset, engine, sizes, seed, visits=visits, record_to=record_to)
+    click.echo(json.dumps(report) if as_json else identification.format_table(report))
+
+
 def _summary(station: Station) -> dict[str, Any]:
     config, profile = station.config, station.profile
     return {

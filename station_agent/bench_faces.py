@@ -70,7 +70,7 @@ def run(dataset: Path, engine_name: str) -> dict[str, Any]:
         ModelError: the engine's models are not there.
         KeyError: no such engine.
     """
-    people = _people(dataset)
+    people = labelled_pictures(dataset)
     engine = ENGINES[engine_name]()
     gathered = _Run()
     for person, file in people:
@@ -132,7 +132,12 @@ def sized(pixels: Pixels) -> Pixels:
     return pixels
 
 
-def _people(dataset: Path) -> list[tuple[str, Path]]:
+def labelled_pictures(dataset: Path) -> list[tuple[str, Path]]:
+    """Person and picture, in the order of their names.
+
+    Raises:
+        DatasetError: no such folder, or no picture in it.
+    """
     if not dataset.is_dir():
         raise DatasetError(f"{dataset} is not a folder; expected is a folder with one folder per person")
     found = [

@@ -12,8 +12,10 @@ from typing import Any, Final
 from firmware_config.signing import load_private_key
 from firmware_config.station import Station
 from station_agent.clock import SystemClock
+from station_agent.core.threshold import LARGEST_VALIDATED_N
 from station_agent.errors import AgentError
-from station_agent.vision.models import opencv_models
+from station_agent.vision.acceptance import known_impostors
+from station_agent.vision.engines import models_of
 
 LEAST_FREE_BYTES: Final = 256 * 1024 * 1024
 OWNER_ONLY: Final = 0o077
@@ -53,6 +55,7 @@ def _checks(station: Station) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "clock", _clock
     if station.config.face.enabled:
         yield "face models", lambda: _models(station)
+        yield "face threshold", lambda: _strangers(station)
     yield "broker", lambda: _broker(station)
     if station.profile.board != "bench":
         yield "GPIO", _gpio
@@ -98,8 +101,18 @@ def _clock() -> str:
 
 
 def _models(station: Station) -> str:
-    models = opencv_models(station.config.face.models, beside=station.beside)
-    return f"{models.detector.checked().name}, {models.recogniser.checked().name}"
+    first, last = models_of(station.config.face, beside=station.beside)
+    return f"{station.config.face.engine}: {first.checked().name}, {last.checked().name}"
+
+
+def _strangers(station: Station) -> str:
+    face = station.config.face
+    _, recogniser = models_of(face, beside=station.beside)
+    known = known_impostors(face, face.engine, recogniser.sha256)
+    if known is None:
+        return f"nothing recorded under these weights; threshold {face.threshold} by configuration"
+    sets = ", ".join(f"{recording.source} ({recording.people})" for recording in known.recordings)
+    return f"recorded from {sets}; people enrolled: at most {LARGEST_VALIDATED_N}"
 
 
 def _broker(station: Station) -> str:

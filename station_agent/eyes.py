@@ -8,15 +8,16 @@ from typing import Final
 from firmware_config.profiles import CameraWiring
 from firmware_config.station import Station
 from station_agent.clock import Clock
+from station_agent.core.threshold import GalleryTooLargeError
 from station_agent.errors import AgentError
 from station_agent.facts import Fact
 from station_agent.store.people import PeopleStore, Person
+from station_agent.vision.acceptance import Acceptance, Policy, refuse_one_more
 from station_agent.vision.camera import Camera, PushedCamera, open_camera
+from station_agent.vision.engines import open_engine
 from station_agent.vision.enrolment import enrol_from_images
 from station_agent.vision.frame import Pixels
 from station_agent.vision.gallery import Gallery
-from station_agent.vision.models import opencv_models
-from station_agent.vision.opencv_engine import OpenCvEngine
 from station_agent.vision.pipeline import VisionThread
 
 SIMULATED_CONSENT: Final = "simulated"
@@ -28,6 +29,7 @@ class Eyes:
 
     Attributes:
         engine_name: name and first digits of the weights' digest; empty when face entry is off.
+        acceptance: what a score must reach now; replaced as a whole whenever the gallery changes.
     """
 
     def __init__(
@@ -53,16 +55,19 @@ class Eyes:
         self._parts = ExitStack()
         self._threads: list[VisionThread] = []
         self.engine_name = ""
+        self.acceptance = Acceptance()
         if not station.config.face.enabled:
             return
         data_dir = station.beside(station.config.data_dir)
-        self._engine = OpenCvEngine(opencv_models(station.config.face.models, beside=station.beside))
-        self.engine_name = f"{self._engine.name}/{self._engine.digest[:12]}"
+        self._engine = open_engine(station.config.face, beside=station.beside)
+        self._policy = Policy(station.config.face, self._engine)
         self._people = PeopleStore(
             data_dir / "people.db", data_dir / "gallery.key", station=station.config.station
         )
         self._parts.callback(self._people.close)
-        gallery = self._gallery()
+        gallery = self._searched = self._gallery()
+        self.acceptance = self._policy.of(gallery)
+        self.engine_name = self.acceptance.engine
         for wiring in station.profile.cameras:
             thread = VisionThread(
                 door=wiring.door,
@@ -96,9 +101,14 @@ class Eyes:
             Templates kept.
 
         Raises:
-            AgentError: face entry is off, the id is no pseudonym, or a picture does not show exactly one good face.
+            AgentError: face entry is off, the gallery is full, the id is no pseudonym, or a picture does not show exactly
+                one good face.
         """
         self._refuse_when_off()
+        try:
+            refuse_one_more(self._searched, person)
+        except GalleryTooLargeError as error:
+            raise AgentError(str(error)) from error
         templates = enrol_from_images(self._engine, pictures)
         someone = Person(id=person, enrolled_at_ms=self._clock.stamp().wall_ms, consent=SIMULATED_CONSENT)
         try:
@@ -119,6 +129,14 @@ class Eyes:
         self._search_in(self._gallery())
         return erased
 
+    def forget(self, person: str) -> bool:
+        """As ``erase``, and False when face entry is off: nothing is kept then."""
+        return bool(self.engine_name) and self.erase(person)
+
+    def sealed_digests(self) -> list[tuple[str, list[bytes]]]:
+        """Everybody enrolled, with the digests of their sealed templates."""
+        return self._people.sealed_digests() if self.engine_name else []
+
     def _refuse_when_off(self) -> None:
         if not self.engine_name:
             message = "face entry is off at this station"
@@ -129,8 +147,14 @@ class Eyes:
         return Gallery(self._engine.dimension, loaded.rows, score=self._engine.score)
 
     def _search_in(self, gallery: Gallery) -> None:
+        """Search in another gallery. The stricter of the two thresholds holds while the threads take it over."""
+        acceptance = self._policy.of(gallery)
+        if acceptance.threshold > self.acceptance.threshold:
+            self.acceptance = acceptance
+        self._searched = gallery
         for thread in self._threads:
             thread.use(gallery)
+        self.acceptance = acceptance
 
 
 def _opener(wiring: CameraWiring, pushed: PushedCamera | None, clock: Clock) -> Callable[[], Camera]:

@@ -7,7 +7,8 @@ Rules
   3. A frame speaks for a person when its score reaches the threshold and its margin over the next person the margin.
   4. Granted: ``agreeing_frames`` frames of one try speak for one person and none for anybody else. Never fewer than two.
   5. Denied: ``judged_frames`` usable frames of one try without agreement. ``ambiguous_face`` when any of them came near
-     an enrolled person (within ``NEAR`` of the threshold, or over it), else ``unknown_face``.
+     an enrolled person (within ``NEAR`` of the threshold, or over it), else ``unknown_face``. Under a threshold that
+     nothing can reach the person can do nothing about it: ``gallery_too_large``.
   6. A visit is decided once. After a grant it decides nothing more, however long it lasts; after a denial a further try
      begins once the person has stayed for ``RETRY_S``.
   7. While a try is undecided, each reason for which a frame could not be used is prompted once a visit.
@@ -20,6 +21,8 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias
+
+from station_agent.core.threshold import CLOSED
 
 GONE_S: Final = 0.7
 """A visit ends when no face was seen for this long: ten frames at 15 a second, less than two people need to swap."""
@@ -37,15 +40,15 @@ One pair of strangers in 10,000 reaches it (measurements.md, SFace on AT&T). It 
 frame that counts for a grant must match the enrolled person by itself.
 """
 
-DenialReason: TypeAlias = Literal["unknown_face", "ambiguous_face"]
+DenialReason: TypeAlias = Literal["unknown_face", "ambiguous_face", "gallery_too_large"]
 
 
 class EntryRules(Protocol):
-    """What ``firmware_config.station.FaceEntry`` says about decisions."""
+    """What ``firmware_config.station.FaceEntry`` says about decisions, and the threshold for the gallery as it is."""
 
     @property
     def threshold(self) -> float:
-        """Least score of a match."""
+        """Least score of a match: T(N) of ``core.threshold``."""
 
     @property
     def margin(self) -> float:
@@ -229,10 +232,11 @@ def _decide(visit: _Visit, now_s: float, rules: EntryRules) -> list[Outcome]:
         return []
     visit.denied_s = now_s
     best = max(frame.score for frame in visit.judged)
+    closed = rules.threshold >= CLOSED
     near = any(frame.person is not None and frame.score >= rules.threshold - NEAR for frame in visit.judged)
     return [
         Denied(
-            reason="ambiguous_face" if near else "unknown_face",
+            reason="gallery_too_large" if closed else "ambiguous_face" if near else "unknown_face",
             score=best,
             frames=len(visit.judged),
             waited_s=waited_s,

@@ -135,6 +135,13 @@ def test_a_camera_must_watch_a_door_that_exists(tmp_path: Path) -> None:
         load_profile("own.toml", beside=beside)
 
 
+def test_two_cameras_before_one_door_are_refused(tmp_path: Path) -> None:
+    cameras = [f'[[cameras]]\nid = "{name}"\nkind = "simulated"\ndoor = "main"\n' for name in ("a", "b")]
+    beside = profile_with(tmp_path, "relay = { pin = 17 }\ncontact = { pin = 22 }", "\n".join(cameras))
+    with pytest.raises(ConfigError, match="more than one camera watches door main"):
+        load_profile("own.toml", beside=beside)
+
+
 def test_an_unknown_profile_lists_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match="no shipped profile 'pi3'; there are bench-fake, pi4-relay-a, pi5-relay-b"
