@@ -293,8 +293,8 @@ def _reflection(strength: float, rng: np.random.Generator) -> NDArray[np.float32
 def _captured(frame: NDArray[Any], rng: np.random.Generator) -> Pixels:
     """What lens and sensor do to every frame: a little blur, exposure, noise."""
     soft = cv2.GaussianBlur(frame, (0, 0), float(rng.uniform(0.4, 0.9))).astype(np.float32)
-    exposed = soft * rng.uniform(0.8, 1.15) + rng.uniform(-8, 8)
-    return _bytes(exposed + rng.normal(0, float(rng.uniform(1.5, 3)), soft.shape))
+    noise = rng.standard_normal(soft.shape, dtype=np.float32) * np.float32(rng.uniform(1.5, 3))
+    return _bytes(soft * np.float32(rng.uniform(0.8, 1.15)) + np.float32(rng.uniform(-8, 8)) + noise)
 
 
 def _bytes(values: NDArray[Any]) -> Pixels:
