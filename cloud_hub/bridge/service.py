@@ -14,6 +14,7 @@ from cloud_hub.bell import BRIDGE, Bell, Ringer
 from cloud_hub.bridge.inbox import Inbox
 from cloud_hub.bridge.mqtt import Link
 from cloud_hub.bridge.orders import Orders
+from cloud_hub.bridge.roster import Rosters
 from cloud_hub.bridge.writer import CHALLENGE_TAIL, Writer
 from cloud_hub.commands.signer import OrderSigner
 from cloud_hub.db import make_sessions, utc_now
@@ -22,6 +23,7 @@ from cloud_hub.ingest.decoding import Arrival, StationKeys, topic_label
 from cloud_hub.ingest.presence import Watch
 from cloud_hub.metrics import Counters
 from cloud_hub.models import ProcessStatus
+from cloud_hub.passes.keys import public_keys
 from cloud_hub.settings import Hub
 from firmware_config.signing import Signer, load_private_key
 from firmware_config.topics import Topic
@@ -33,6 +35,9 @@ SIGN_OF_LIFE_S: Final = 5.0
 FIRST_CONNECTION_S: Final = 10.0
 STATIONS: Final = "stations"
 """Rung at the bridge when somebody registered, changed or retired a station."""
+
+PEOPLE: Final = "people"
+"""Rung at the bridge when something that rosters are made of has changed, or somebody is to be erased."""
 
 _URGENT: Final = tuple(
     f"/{topic.value.tail}" for topic in (Topic.RESULT, Topic.BIRTH, Topic.EVENT, Topic.REPLY)
@@ -47,10 +52,11 @@ class Bridge:
         """Open everything that must be there.
 
         Raises:
-            HubError: the database is not reachable or not of this release, or the command key cannot be read.
+            HubError: the database is not reachable or not of this release, or a key cannot be read.
         """
         self._hub = hub
-        signer = _open_signer(hub)
+        key = _open_key(hub)
+        signer = OrderSigner(key, clock=time.monotonic)
         self._engine = migrations.open_engine(hub)
         sessions = make_sessions(self._engine)
         bells = hub.data_dir / "bells"
@@ -73,6 +79,14 @@ class Bridge:
             counters=_COUNTERS,
             clock=utc_now,
         )
+        self._rosters = Rosters(
+            sessions=sessions,
+            link=self.link,
+            signer=key,
+            pass_keys=public_keys(hub),
+            ringer=self._ringer,
+            clock=utc_now,
+        )
         self._writer = Writer(
             sessions=sessions,
             inbox=self._inbox,
@@ -83,6 +97,8 @@ class Bridge:
             ringer=self._ringer,
             counters=_COUNTERS,
             heard=self._orders.heard,
+            rosters=self._rosters.heard,
+            people_changed=self._rosters.look,
             clock=utc_now,
         )
         self._listener = threading.Thread(target=self._listen, name="bell", daemon=True)
@@ -91,6 +107,7 @@ class Bridge:
         """Start all threads."""
         self._writer.start()
         self._orders.start()
+        self._rosters.start()
         self._listener.start()
         self.link.start()
 
@@ -99,6 +116,7 @@ class Bridge:
         self._stopping.set()
         self._ringer.ring(BRIDGE)  # our own bell, so that its listener looks up
         self._orders.stop()
+        self._rosters.stop()
         self._writer.stop()
         self.link.stop()
         self._listener.join(2)
@@ -111,7 +129,8 @@ class Bridge:
     @property
     def healthy(self) -> bool:
         """Every thread runs."""
-        return self._writer.thread.is_alive() and self._orders.thread.is_alive() and self.link.alive
+        threads = (self._writer.thread, self._orders.thread, self._rosters.thread)
+        return all(thread.is_alive() for thread in threads) and self.link.alive
 
     @property
     def storing(self) -> bool:
@@ -146,6 +165,8 @@ class Bridge:
                 continue
             if STATIONS in topics:
                 self._writer.stations_changed()
+            if PEOPLE in topics:
+                self._rosters.look()
             self._orders.look()
 
 
@@ -172,10 +193,10 @@ def run(hub: Hub) -> None:
         bridge.stop()
 
 
-def _open_signer(hub: Hub) -> OrderSigner:
+def _open_key(hub: Hub) -> Signer:
     path = hub.beside(hub.settings.orders.command_key_file)
     try:
-        return OrderSigner(Signer(load_private_key(path)), clock=time.monotonic)
+        return Signer(load_private_key(path))
     except OSError as error:
         raise HubError(f"{path}: {error.strerror}: make it with cloud-hub key create") from error
     except ValueError as error:

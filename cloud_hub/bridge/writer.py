@@ -75,6 +75,8 @@ class Writer:
         ringer: Ringer,
         counters: Counters,
         heard: Callable[[set[str]], None],
+        rosters: Callable[[dict[str, int | None]], None],
+        people_changed: Callable[[], None],
         clock: Callable[[], datetime],
     ) -> None:
         """Prepare.
@@ -89,6 +91,8 @@ class Writer:
             ringer: wakes the pages.
             counters: of this process.
             heard: told which stations gave a sign of life, after the commit.
+            rosters: told which rosters stations have, after the commit.
+            people_changed: told after the commit that rosters may have changed.
             clock: aware UTC now.
         """
         self._sessions = sessions
@@ -100,6 +104,8 @@ class Writer:
         self._ringer = ringer
         self._counters = counters
         self._heard = heard
+        self._rosters = rosters
+        self._people_changed = people_changed
         self._clock = clock
         self._stopping = threading.Event()
         self._reload = threading.Event()
@@ -264,6 +270,10 @@ class Writer:
         self._count(stored)
         if stored.heard:
             self._heard(stored.heard)
+        if stored.people_changed:
+            self._people_changed()
+        if stored.rosters:
+            self._rosters(stored.rosters)
         topics = sorted(stored.topics)
         for start in range(0, len(topics), RING_LIMIT):
             self._ringer.ring(WEB, *topics[start : start + RING_LIMIT])

@@ -1,7 +1,7 @@
 """One batch of good messages and one transaction: rows, alerts, order results. Idempotent. Writer thread only.
 
-Phases, in an order that no two writers can turn into a deadlock: state of stations, events and readings, alerts, orders
-and last the audit log.
+Phases, in an order that no two writers can turn into a deadlock: state of stations, events and what they say of people,
+readings, alerts, orders and last the audit log.
 """
 
 import logging
@@ -19,7 +19,7 @@ from cloud_hub.access import audit
 from cloud_hub.alerts import engine, rules
 from cloud_hub.alerts.rules import SILENT, Clear, Effect, Raise
 from cloud_hub.commands import results
-from cloud_hub.ingest import timing
+from cloud_hub.ingest import people, timing
 from cloud_hub.ingest.decoding import Received
 from cloud_hub.ingest.presence import Live, Turn, Verdict, Watch
 from cloud_hub.ingest.rows import Name, Row, Rows, door_row, insert_new, write_state
@@ -52,6 +52,8 @@ class Stored:
         topics: bells to ring for the pages.
         rebirths: stations to be asked for a birth.
         heard: stations that gave a sign of life, to be asked about orders of unknown outcome.
+        rosters: by station the version of its roster, None when it has just come.
+        people_changed: events changed rows that rosters are made of.
         stale: presence messages that were not believed.
         raised: kinds of new alerts.
         ended: final states reached by orders.
@@ -61,6 +63,8 @@ class Stored:
     topics: set[str] = field(default_factory=set)
     rebirths: set[str] = field(default_factory=set)
     heard: set[str] = field(default_factory=set)
+    rosters: dict[str, int | None] = field(default_factory=dict)
+    people_changed: bool = False
     stale: int = 0
     events: int = 0
     duplicates: int = 0
@@ -93,6 +97,8 @@ class Batch:
         self._standing: list[tuple[str, tuple[Effect, ...], datetime]] = []
         self._lost_stores: list[tuple[str, str, str]] = []
         self._words: list[wire.Result | wire.Reply] = []
+        self._personal_words: list[tuple[Name, people.Word]] = []
+        self._entries: list[people.Entry] = []
         self._stored = Stored()
         self._handlers: Final[dict[type[wire.Message], Callable[[Any, datetime], None]]] = {
             wire.Birth: self._birth,
@@ -126,6 +132,7 @@ class Batch:
         self._write_readings()
         self._write_alerts()
         self._write_orders()
+        self._write_entries()
         return self._stored
 
     def _birth(self, birth: wire.Birth, at: datetime) -> None:
@@ -138,6 +145,7 @@ class Batch:
         if not birth.online:
             return
         self._stored.heard.add(birth.station)
+        self._stored.rosters[birth.station] = None
         self._rows.statuses[birth.station] |= {
             "clock": birth.clock,
             "agent_version": birth.agent_version,
@@ -167,6 +175,7 @@ class Batch:
             return
         self._note_presence(live, before)
         self._stored.heard.add(beat.station)
+        self._stored.rosters[beat.station] = beat.roster_version
         crowd = beat.occupancy
         self._rows.statuses[beat.station] |= {
             "clock": beat.clock,
@@ -233,6 +242,9 @@ class Batch:
             }
             if not backfilled:
                 self._news[name] = event
+            if event.kind in people.KINDS:
+                word = people.Word(station, event.kind, event.data, happened_at)
+                self._personal_words.append((name, word))
 
     def _telemetry(self, batch: wire.TelemetryBatch, at: datetime) -> None:
         station, install = batch.station, batch.install_id
@@ -269,6 +281,11 @@ class Batch:
         self._stored.events += len(new)
         self._stored.duplicates += len(self._events) - len(new)
         self._stored.topics |= {f"events:{station}" for station, _, _ in new}
+        # late or not: what somebody agreed to holds from when the hub hears of it
+        words = [word for name, word in self._personal_words if name in new]
+        if words:
+            outcome = people.apply(self._session, words, now=self._now)
+            self._entries, self._stored.people_changed = outcome.entries, outcome.changed
         for name, event in self._news.items():
             if name in new and (effects := rules.of_event(event.kind, event.data)):
                 self._facts.append(_Fact(name[0], effects, self._events[name]["occurred_at"]))
@@ -314,6 +331,17 @@ class Batch:
                 self._stored.ended.append(applied.ended)
         for station, old, new in self._lost_stores:
             self._lose_store(station, old, new)
+
+    def _write_entries(self) -> None:
+        for entry in self._entries:
+            audit.record(
+                self._session,
+                actor=f"station:{entry.station}",
+                action=entry.action,
+                target=entry.person,
+                detail=entry.detail,
+                now=self._now,
+            )
 
     def _lose_store(self, station: str, old: str, new: str) -> None:
         log.warning("station has a new store", extra={"station": station, "old": old, "new": new})

@@ -17,7 +17,15 @@ from cloud_hub.db import make_engine, make_sessions
 from cloud_hub.models import Command, Door, StationStatus, User
 from cloud_hub.models.access import Role
 from cloud_hub.models.station import Presence
-from cloud_hub.settings import BrokerSettings, Hub, HubSettings, OrderSettings, PresenceSettings, WebSettings
+from cloud_hub.settings import (
+    BrokerSettings,
+    Hub,
+    HubSettings,
+    OrderSettings,
+    PassSettings,
+    PresenceSettings,
+    WebSettings,
+)
 from cloud_hub.stations.services import register
 from firmware_config.signing import Signer, encode_public, new_private_key
 
@@ -144,6 +152,7 @@ def make_hub(
     (folder / "web.key").write_text(os.urandom(32).hex())
     (folder / "broker.password").write_text("hub-secret\n")
     signer = Signer(new_private_key(folder / "command.key"))
+    new_private_key(folder / "passes.key")
     hub = Hub(
         path=folder / "hub.toml",
         settings=HubSettings(
@@ -160,6 +169,7 @@ def make_hub(
             ),
             orders=OrderSettings(command_key_file=Path("command.key")),
             presence=PresenceSettings(**presence),
+            passes=PassSettings(key_file=Path("passes.key")),
         ),
     )
     migrations.upgrade(hub.database_url)

@@ -22,6 +22,7 @@ from firmware_config.wire import (
     Birth,
     Challenge,
     DoorStatus,
+    Erase,
     Event,
     EventBatch,
     Evidence,
@@ -33,6 +34,7 @@ from firmware_config.wire import (
     Reading,
     Reply,
     Result,
+    RosterPart,
     Scalar,
     SensorMeta,
     TelemetryBatch,
@@ -81,6 +83,9 @@ class ScriptedStation:
         self.orders: list[Order] = []
         self.gos: list[Go] = []
         self.asks: list[Ask] = []
+        self.roster_version = 0
+        self.roster_parts: list[RosterPart] = []
+        self.erases: list[Erase] = []
         self.on_order: Callable[[Order], None] = self.challenge
         self.on_go: Callable[[Go], None] = lambda _go: None
         self.on_ask: Callable[[Ask], None] = lambda _ask: None
@@ -175,6 +180,7 @@ class ScriptedStation:
             backlog_age_s=0.0,
             cameras=self.cameras,
             rejected={"bad_signature": 1},
+            roster_version=self.roster_version,
             **self.now(),
         )
         self.say(Topic.HEARTBEAT, body)
@@ -265,6 +271,11 @@ class ScriptedStation:
             go = decode(self.hub.open(payload, kind="order.go"), Go, station=self.id)
             self.gos.append(go)
             self.on_go(go)
+        elif message.topic == Topic.ROSTER.of(self.id):
+            part = decode(self.hub.open(payload, kind="roster"), RosterPart, station=self.id)
+            self.roster_parts.append(part)
+        elif message.topic == Topic.ERASE.of(self.id):
+            self.erases.append(decode(self.hub.open(payload, kind="erase"), Erase, station=self.id))
         elif b'"kind":"ask"' in payload:
             ask = decode(self.hub.open(payload, kind="ask"), Ask, station=self.id)
             self.asks.append(ask)

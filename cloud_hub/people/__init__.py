@@ -1,0 +1,1 @@
+"""People, groups, the calendar, consents and enrolment codes."""
