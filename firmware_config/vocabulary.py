@@ -8,6 +8,7 @@ class EventKind(StrEnum):
 
     ACCESS_GRANTED = "access.granted"
     ACCESS_DENIED = "access.denied"
+    ACCESS_WRONGFUL_DENIAL = "access.wrongful_denial"
     DOOR_OPENED = "door.opened"
     DOOR_CLOSED = "door.closed"
     DOOR_FORCED = "door.forced"

@@ -4,8 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from firmware_config.passes import Pass
 from firmware_config.wire import Go, Order
 from station_agent.core.entry import Sighting
+from station_agent.core.passes import PassRefusal
+from station_agent.core.policy import Grant, Refusal
+from station_agent.core.roster import Roster
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,31 @@ class FaceSeen:
 
     door: str
     sighting: Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class PassSeen:
+    """A code that looks like a pass was held before a door's camera."""
+
+    door: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PassSpent:
+    """The use of a pass is counted on disk (``verdict`` True), or why it is not; False when the disk refused."""
+
+    door: str
+    body: Pass
+    grant: Grant
+    verdict: PassRefusal | Refusal | bool
+
+
+@dataclass(frozen=True, slots=True)
+class RosterApplied:
+    """A newer roster came into force."""
+
+    roster: Roster
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +160,9 @@ Fact: TypeAlias = (
     | TamperChanged
     | MainsChanged
     | FaceSeen
+    | PassSeen
+    | PassSpent
+    | RosterApplied
     | CameraChanged
     | SensorRead
     | OrderArrived

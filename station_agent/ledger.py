@@ -5,6 +5,7 @@ from typing import Protocol
 
 from firmware_config.vocabulary import EventKind, Outcome
 from firmware_config.wire import Evidence, Scalar
+from station_agent.admission import Admission
 from station_agent.clock import Clock, Stamp
 from station_agent.doorkeeper import Cause
 from station_agent.orders import Orders
@@ -25,11 +26,13 @@ class Ledger:
         self._store = store
         self._clock = clock
         self._room: Room | None = None
+        self._admission: Admission | None = None
         self._orders: Orders | None = None
 
-    def join(self, *, room: Room, orders: Orders) -> None:
+    def join(self, *, room: Room, orders: Orders, admission: Admission) -> None:
         """Say who is to hear of openings and of ended orders."""
         self._room = room
+        self._admission = admission
         self._orders = orders
 
     def record(self, kind: EventKind, data: Mapping[str, Scalar]) -> None:
@@ -38,9 +41,10 @@ class Ledger:
 
     def passed(self, door: str, cause: Cause) -> None:
         """Somebody opened a door legally."""
-        del door
         if self._room:
             self._room.passed(cause)
+        if self._admission:
+            self._admission.entered(door, cause)
 
     def forced(self, door: str) -> None:
         """A door opened without a grant."""

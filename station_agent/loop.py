@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from firmware_config.wire import DoorStatus, OccupancyStatus
 from station_agent import facts
+from station_agent.admission import Admission
 from station_agent.clock import Clock
 from station_agent.core.door import DoorInput
 from station_agent.doorkeeper import Doorkeeper
@@ -43,6 +44,7 @@ class ControlLoop:
         keepers: Mapping[str, Doorkeeper],
         orders: Orders,
         visits: Visits,
+        admission: Admission,
         room: Room,
         alive: Callable[[], None],
         changed: Callable[[], None],
@@ -64,6 +66,9 @@ class ControlLoop:
             facts.TamperChanged: room.tamper,
             facts.MainsChanged: room.mains,
             facts.FaceSeen: visits.seen,
+            facts.PassSeen: admission.pass_seen,
+            facts.PassSpent: admission.pass_spent,
+            facts.RosterApplied: admission.roster_applied,
             facts.CameraChanged: room.camera,
             facts.SensorRead: room.sensor,
             facts.OrderArrived: orders.arrived,

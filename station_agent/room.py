@@ -20,7 +20,12 @@ log = logging.getLogger(__name__)
 
 Record = Callable[[EventKind, Mapping[str, Scalar]], None]
 
-_PASSAGES: Final = {"face": Passage.ENTERED, "order": Passage.UNKNOWN, "exit": Passage.LEFT}
+_PASSAGES: Final = {
+    "face": Passage.ENTERED,
+    "pass": Passage.ENTERED,
+    "order": Passage.UNKNOWN,
+    "exit": Passage.LEFT,
+}
 """An order opens for somebody outside or inside: nobody said which."""
 
 

@@ -76,6 +76,7 @@ _POLICY: Final = {
 }
 
 _HOUSE: Final = {
+    "gallery_too_large": mark("Entry by face is off at this station. Please use your pass or PIN."),
     "storage_full": mark("The station's storage is full. Please use another way in, or press Help."),
 }
 

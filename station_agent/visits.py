@@ -1,87 +1,101 @@
-"""Visits to the doors' cameras on the control thread: a decision becomes a grant and an event."""
+"""Visits to the doors' cameras on the control thread: many frames become one decision, and that one asks to come in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
 
-from firmware_config.station import DoorRules, FaceEntry
-from firmware_config.vocabulary import EventKind
+from firmware_config.station import FaceEntry
 from firmware_config.wire import Scalar
 from station_agent import facts
+from station_agent.admission import Admission
 from station_agent.core.entry import Denied, Entry, Granted, Prompt
-from station_agent.doorkeeper import Cause, Doorkeeper
+
+
+class Accepted(Protocol):
+    """What ``vision.acceptance.Acceptance`` says about the gallery that is searched now."""
+
+    @property
+    def engine(self) -> str:
+        """Name and digest of the face engine."""
+
+    @property
+    def people(self) -> int:
+        """People enrolled."""
+
+    @property
+    def threshold(self) -> float:
+        """Least score of a match."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a visit is decided by: ``core.entry.EntryRules``."""
+
+    threshold: float
+    margin: float
+    agreeing_frames: int
+    judged_frames: int
 
 
 class Visits:
     """One for the station. Control thread only.
 
     Args:
-        rules: thresholds of face entry.
-        engine: name and digest of the face engine, kept with every decision.
-        doors: timing by door.
-        keepers: the doors.
-        record: keeps an event.
+        rules: of face entry.
+        accepted: what a score must reach at this moment, and in which gallery; kept with every decision.
+        doors: ids of the doors.
+        admission: decides whether somebody recognised may come in.
     """
 
     def __init__(
         self,
         *,
         rules: FaceEntry,
-        engine: str,
-        doors: Mapping[str, DoorRules],
-        keepers: Mapping[str, Doorkeeper],
-        record: Callable[[EventKind, Mapping[str, Scalar]], None],
+        accepted: Callable[[], Accepted],
+        doors: Iterable[str],
+        admission: Admission,
     ) -> None:
         self._rules = rules
-        self._engine = engine
-        self._doors = doors
-        self._keepers = keepers
-        self._record = record
-        self._entries = {door: Entry() for door in keepers}
-        self.prompts: dict[str, str | None] = dict.fromkeys(keepers)
+        self._accepted = accepted
+        self._entries = {door: Entry() for door in doors}
+        self._admission = admission
 
     def seen(self, fact: facts.FaceSeen) -> None:
         """One frame's sighting."""
-        for outcome in self._entries[fact.door].step(fact.sighting, self._rules):
+        if fact.sighting.faces:
+            self._admission.present(fact.door)
+        accepted = self._accepted()
+        for outcome in self._entries[fact.door].step(fact.sighting, rules_for(self._rules, accepted)):
             match outcome:
                 case Granted():
-                    self._grant(fact.door, outcome)
+                    margin = {"margin": round(min(outcome.margin, 2.0), 4)}
+                    self._admission.face_granted(fact.door, outcome.person, _data(outcome, accepted) | margin)
                 case Denied():
-                    self._deny(fact.door, outcome)
+                    near = outcome.reason == "ambiguous_face"
+                    self._admission.face_denied(
+                        fact.door, outcome.reason, _data(outcome, accepted), near=near
+                    )
                 case Prompt():
-                    self.prompts[fact.door] = outcome.reason
+                    self._admission.prompt(fact.door, outcome.reason)
 
-    def _grant(self, door: str, granted: Granted) -> None:
-        # The relay first: a person stands in the cold, and the record loses nothing by coming second.
-        cause = Cause(via="face", person=granted.person)
-        moved = self._keepers[door].grant(cause, pulse_s=self._doors[door].unlocked_s)
-        self.prompts[door] = None
-        self._record(
-            EventKind.ACCESS_GRANTED,
-            {
-                "door": door,
-                "via": "face",
-                "person": granted.person,
-                "score": round(granted.score, 4),
-                "margin": round(min(granted.margin, 2.0), 4),
-                "frames": granted.frames,
-                "waited_ms": round(granted.waited_s * 1000),
-                "threshold": self._rules.threshold,
-                "engine": self._engine,
-                "pulsed": moved,
-            },
-        )
 
-    def _deny(self, door: str, denied: Denied) -> None:
-        self.prompts[door] = denied.reason
-        self._record(
-            EventKind.ACCESS_DENIED,
-            {
-                "door": door,
-                "via": "face",
-                "reason": denied.reason,
-                "score": round(denied.score, 4),
-                "frames": denied.frames,
-                "waited_ms": round(denied.waited_s * 1000),
-                "threshold": self._rules.threshold,
-                "engine": self._engine,
-            },
-        )
+def rules_for(face: FaceEntry, accepted: Accepted) -> Rules:
+    """The station's rules with the threshold that is in force."""
+    return Rules(
+        threshold=accepted.threshold,
+        margin=face.margin,
+        agreeing_frames=face.agreeing_frames,
+        judged_frames=face.judged_frames,
+    )
+
+
+def _data(outcome: Granted | Denied, accepted: Accepted) -> dict[str, Scalar]:
+    """What was decided on, and by what, for the event."""
+    return {
+        "score": round(outcome.score, 4),
+        "frames": outcome.frames,
+        "waited_ms": round(outcome.waited_s * 1000),
+        "threshold": round(accepted.threshold, 4),
+        "gallery": accepted.people,
+        "engine": accepted.engine,
+    }

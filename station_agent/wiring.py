@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from firmware_config.load import ConfigError
-from firmware_config.signing import Signer, load_private_key
+from firmware_config.signing import Signer, Verifier, load_private_key
 from firmware_config.station import Station
 from firmware_config.vocabulary import EventKind
 from station_agent import AGENT_VERSION
+from station_agent.admission import Admission
 from station_agent.clock import SystemClock
 from station_agent.core.alarm import Alarm
 from station_agent.core.commands import Commands
 from station_agent.core.occupancy import Occupancy
+from station_agent.core.policy import Entries
 from station_agent.devices.rack import Rack
 from station_agent.devices.watchdog import open_watchdog
 from station_agent.doorkeeper import Doorkeeper
+from station_agent.erasing import Eraser
 from station_agent.eyes import Eyes
 from station_agent.facts import Fact, Stopped
 from station_agent.ledger import Ledger
@@ -30,6 +33,8 @@ from station_agent.loop import ControlLoop
 from station_agent.orders import Orders
 from station_agent.room import Room
 from station_agent.simulate.stand import Stand
+from station_agent.store.credentials import Credentials
+from station_agent.store.roster import RosterStore
 from station_agent.store.store import Store
 from station_agent.visits import Visits
 
@@ -77,10 +82,25 @@ def _run(
     new = not (data_dir / "safety.db").exists()
     store = Store(data_dir, station=config.station, stamp=clock.stamp())
     parts.callback(store.close)
+    credentials = Credentials(
+        data_dir / "credentials.db", data_dir / "gallery.key", station=config.station, at=clock.stamp()
+    )
+    parts.callback(credentials.close)
+    hub_keys = Verifier.of(*(key.public for key in config.hub.command_keys))
+    roster = RosterStore(data_dir / "roster.bin", verifier=hub_keys, station=config.station)
     eyes = Eyes(station, clock=clock, put=inbox.put, pushed=stand.cameras if stand else {})
     parts.callback(eyes.close)
 
     ledger = Ledger(store, clock)
+    eraser = Eraser(
+        station=config.station,
+        eyes=eyes,
+        credentials=credentials,
+        signer=signer,
+        clock=clock,
+        record=ledger.record,
+    )
+    eraser.resume()
     keepers = {
         rules.id: Doorkeeper(
             rules,
@@ -108,6 +128,8 @@ def _run(
         station=station,
         signer=signer,
         store=store,
+        roster=roster,
+        erase=eraser.carry_out,
         clock=clock,
         put=inbox.put,
         status=lambda: _status(loop, eyes),
@@ -128,14 +150,19 @@ def _run(
         put=inbox.put,
         record=ledger.record,
     )
-    ledger.join(room=room, orders=orders)
-    visits = Visits(
-        rules=config.face,
-        engine=eyes.engine_name,
-        doors={rules.id: rules for rules in config.doors},
+    remembered = credentials.remembered()
+    admission = Admission(
+        config,
+        clock=clock,
         keepers=keepers,
+        roster=roster.current,
+        counts=credentials,
+        entries=Entries(group_entered_ms=remembered.group_entered_ms, guests=remembered.guests),
+        put=inbox.put,
         record=ledger.record,
     )
+    ledger.join(room=room, orders=orders, admission=admission)
+    visits = Visits(rules=config.face, accepted=lambda: eyes.acceptance, doors=keepers, admission=admission)
     watchdog = open_watchdog(
         os.environ.get("NOTIFY_SOCKET"),
         timeout_s=int(os.environ["WATCHDOG_USEC"]) / 1e6 if "WATCHDOG_USEC" in os.environ else None,
@@ -148,6 +175,7 @@ def _run(
         keepers=keepers,
         orders=orders,
         visits=visits,
+        admission=admission,
         room=room,
         alive=watchdog.feed,
         changed=link.changed,
@@ -161,7 +189,7 @@ def _run(
             store=store,
             link=link,
             people=eyes,
-            status=lambda: _shown(loop, visits),
+            status=lambda: _shown(loop, admission),
         )
     rack.start()
     link.start()
@@ -187,12 +215,12 @@ def _status(loop: ControlLoop, eyes: Eyes) -> Status:
     return Status(doors=seen.doors, occupancy=seen.occupancy, cameras=seen.cameras, engine=eyes.engine_name)
 
 
-def _shown(loop: ControlLoop, visits: Visits) -> dict[str, Any]:
+def _shown(loop: ControlLoop, admission: Admission) -> dict[str, Any]:
     seen = loop.snapshot
     return {
         "doors": {door.id: door.state.value for door in seen.doors},
         "people": seen.occupancy.estimate,
-        "prompts": visits.prompts,
+        "prompts": admission.prompts,
     }
 
 

@@ -79,6 +79,7 @@ RULES: Final[dict[EventKind, Rule]] = {
     EventKind.DOOR_HELD_OPEN: Rule(Severity.MAJOR, "door"),
     EventKind.DOOR_CONTACT_FAULT: Rule(Severity.MAJOR, "door"),
     EventKind.DOOR_RELAY_FAULT: Rule(Severity.MAJOR, "door", latching=True, holds=False),
+    EventKind.ACCESS_WRONGFUL_DENIAL: Rule(Severity.MAJOR, "door", latching=True, holds=False),
     EventKind.FIRE_ACTIVE: Rule(Severity.CRITICAL, None, latching=True),
     EventKind.TAMPER_OPENED: Rule(Severity.CRITICAL, None, latching=True),
     EventKind.MAINS_LOST: Rule(Severity.MAJOR, None),

@@ -88,7 +88,6 @@ COMMAND_TONES: Final[dict[str, str]] = {
 
 CODES: Final[dict[str, str]] = {
     "already_unlocked": mark("the door is unlocked already"),
-    "ambiguous_face": mark("two people look too much alike"),
     "busy": mark("the door is busy"),
     "challenge_expired": mark("the challenge had expired"),
     "conflict": mark("the same order came with other content"),
@@ -105,11 +104,34 @@ CODES: Final[dict[str, str]] = {
     "superseded": mark("a newer order replaced it"),
     "unknown_door": mark("the station has no such door"),
     "unknown_face": mark("face not enrolled"),
+    "ambiguous_face": mark("face not certain enough"),
+    "gallery_too_large": mark("more people enrolled than faces can be told apart"),
+    "no_roster": mark("the station has no roster yet"),
+    "not_on_roster": mark("not on the roster"),
+    "person_inactive": mark("access switched off"),
+    "face_not_allowed": mark("entry by face not allowed"),
+    "no_group": mark("in no group"),
+    "wrong_door": mark("not for this door"),
+    "outside_hours": mark("outside opening hours"),
+    "clock_unsynchronised": mark("the station does not know the time"),
+    "not_yet_opened": mark("not opened by the staff yet"),
+    "no_guests": mark("no guests here"),
+    "guest_cap": mark("too many guests today"),
+    "pass_malformed": mark("not a pass of ours"),
+    "pass_unknown_key": mark("pass signed by an unknown key"),
+    "pass_altered": mark("pass altered"),
+    "pass_revoked": mark("pass withdrawn"),
+    "pass_wrong_station": mark("pass for another station"),
+    "pass_not_yet_valid": mark("pass not valid yet"),
+    "pass_expired": mark("pass expired"),
+    "pass_replayed": mark("pass used up"),
+    "pass_uses_unknown": mark("nobody knows whether the pass was used"),
 }
 
 EVENT_KINDS: Final[dict[str, str]] = {
     EventKind.ACCESS_GRANTED: mark("Access granted"),
     EventKind.ACCESS_DENIED: mark("Access denied"),
+    EventKind.ACCESS_WRONGFUL_DENIAL: mark("Somebody may be shut out"),
     EventKind.DOOR_OPENED: mark("Door opened"),
     EventKind.DOOR_CLOSED: mark("Door closed"),
     EventKind.DOOR_FORCED: mark("Door forced open"),
@@ -169,6 +191,7 @@ ROLES: Final[dict[str, str]] = {
 
 WAYS: Final[dict[str, str]] = {
     "face": mark("face"),
+    "pass": mark("QR pass"),
     "order": mark("remote order"),
     "exit": mark("exit button"),
     "forced": mark("by force"),

@@ -134,6 +134,7 @@ def write_station(station: Simulated, *, broker_port: int, password: str, comman
         "doors": [{"id": DOOR, "lock": "fail_secure"}],
         "face": {"liveness": "off"},
         "occupancy": {"capacity": 12},
+        "access": {"without_roster": "enrolled"},
     }
     write_private(station.config, toml(table))
     try:

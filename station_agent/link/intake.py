@@ -5,12 +5,12 @@ from typing import Final, TypeAlias
 from firmware_config.signing import Refused, Verifier
 from firmware_config.topics import COMMAND_TOPICS, Topic, parse
 from firmware_config.units import MAX_PAYLOAD_BYTES
-from firmware_config.wire import Ack, Ask, Go, Order, decode
+from firmware_config.wire import Ack, Ask, Erase, Go, Order, RosterPart, decode
 from station_agent.clock import Stamp
 from station_agent.core.commands import EARLIEST_MS, LATEST_MS
 from station_agent.link.client import Raw
 
-Inbound: TypeAlias = Order | Go | Ask | Ack
+Inbound: TypeAlias = Order | Go | Ask | Ack | RosterPart | Erase
 
 RESPONSE: Final = {Topic.REQUEST: Topic.CHALLENGE, Topic.GO: Topic.RESULT}
 """The only response topic a command may name, if it names one."""
@@ -35,6 +35,10 @@ class Intake:
         topic = self._topic(raw.topic)
         if topic is Topic.ACK:
             return decode(raw.payload, Ack, station=self._station)
+        if topic is Topic.ROSTER:
+            return decode(self._verifier.open(raw.payload, kind="roster"), RosterPart, station=self._station)
+        if topic is Topic.ERASE:
+            return decode(self._verifier.open(raw.payload, kind="erase"), Erase, station=self._station)
         if topic not in COMMAND_TOPICS:
             raise Refused("unsupported", raw.topic)
         if raw.retain:

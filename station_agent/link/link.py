@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 from firmware_config.signing import Refused, Signer, Verifier
 from firmware_config.station import Station
 from firmware_config.topics import COMMAND_TOPICS, Topic
-from firmware_config.wire import Ack, Ask, Challenge, Go, Order, Reply, kind_of
+from firmware_config.wire import Ack, Ask, Challenge, Erase, Go, Order, Reply, RosterPart, kind_of
 from station_agent import facts
 from station_agent.clock import Clock
 from station_agent.link.access import access_of
@@ -27,6 +27,7 @@ from station_agent.link.connection import Connection
 from station_agent.link.intake import Inbound, Intake
 from station_agent.link.presence import Presence, Status
 from station_agent.link.pump import Pump
+from station_agent.store.roster import RosterStore
 from station_agent.store.store import Store
 
 _LOG = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ class Link:
         station: Station,
         signer: Signer,
         store: Store,
+        roster: RosterStore,
+        erase: Callable[[Erase], None],
         clock: Clock,
         put: Callable[[facts.Fact], None],
         status: Callable[[], Status],
@@ -76,6 +79,8 @@ class Link:
             station: the station file; its secrets are read here.
             signer: with this station's own key.
             store: outbox and install id.
+            roster: takes what comes on ``down/roster``; this link's thread is the only one that gives it anything.
+            erase: carries out an ``Erase``; called from this link's thread, may wait for the disk.
             clock: for stamps and pauses.
             put: takes facts for the control thread.
             status: the station's state now; called from any thread, must not wait.
@@ -86,6 +91,8 @@ class Link:
         self._id = station.config.station
         self._signer = signer
         self._store = store
+        self._roster = roster
+        self._erase = erase
         self._clock = clock
         self._put = put
         self._status = status
@@ -222,11 +229,9 @@ class Link:
             return
         at = self._clock.stamp()
         try:
-            message = self._intake.judge(work, at)
+            self._deliver(self._intake.judge(work, at), work)
         except Refused as refused:
             self._refuse(refused, work)
-        else:
-            self._deliver(message)
 
     def _went(self, change: _Went) -> None:
         topics = (Topic.RESULT,) if change.command else (Topic.EVENT, Topic.TELEMETRY)
@@ -234,7 +239,7 @@ class Link:
             self._announce()
         self._pump.connected(topics, up=change.up)
 
-    def _deliver(self, message: Inbound) -> None:
+    def _deliver(self, message: Inbound, raw: Raw) -> None:
         match message:
             case Order():
                 self._put(facts.OrderArrived(order=message))
@@ -246,6 +251,12 @@ class Link:
                 self._put(facts.ResultAsked(cmd_id=cmd_id))
             case Ask():
                 self._rejected["malformed"] += 1
+            case RosterPart():
+                if (taken := self._roster.take(raw.payload, self._clock.stamp())) is not None:
+                    self._put(facts.RosterApplied(roster=taken.roster))
+                    self.changed()
+            case Erase():
+                self._erase(message)
             case Ack():
                 self._store.acknowledge(message)
                 self._pump.acknowledged(message)
@@ -270,7 +281,11 @@ class Link:
         if not self._command.up:
             return
         heartbeat = self._presence.heartbeat(
-            self._status(), self._clock.stamp(), backlog=self._store.backlog(), rejected=self.rejected()
+            self._status(),
+            self._clock.stamp(),
+            backlog=self._store.backlog(),
+            rejected=self.rejected(),
+            roster_version=self._roster.current.version if self._roster.current else 0,
         )
         self._command.publish(Topic.HEARTBEAT, self._signer.seal(kind_of(heartbeat), heartbeat))
 

@@ -62,7 +62,13 @@ class Presence:
         )
 
     def heartbeat(
-        self, status: Status, at: Stamp, *, backlog: Backlog, rejected: dict[str, int]
+        self,
+        status: Status,
+        at: Stamp,
+        *,
+        backlog: Backlog,
+        rejected: dict[str, int],
+        roster_version: int,
     ) -> Heartbeat:
         """How we are."""
         return Heartbeat(
@@ -80,4 +86,5 @@ class Presence:
             backlog_age_s=backlog.age_s(at),
             cameras=status.cameras,
             rejected=rejected,
+            roster_version=roster_version,
         )

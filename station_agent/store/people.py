@@ -5,6 +5,7 @@ number: a row copied to another person, station or engine does not open. What do
 them. Calls wait for the disk, so they come from anywhere but the control thread.
 """
 
+import hashlib
 import logging
 import os
 import re
@@ -188,6 +189,20 @@ class PeopleStore:
                 "SELECT id, enrolled_at_ms, consent FROM person WHERE erased_at_ms IS NULL ORDER BY id"
             ).fetchall()
         return [Person(*row) for row in rows]
+
+    def sealed_digests(self) -> list[tuple[str, list[bytes]]]:
+        """Everybody enrolled, with the SHA-256 of each of their sealed templates: for the root of an erasure receipt."""
+        with self._transaction() as connection:
+            rows = connection.execute(
+                "SELECT p.id, t.sealed FROM person p LEFT JOIN template t ON t.person = p.id"
+                " WHERE p.erased_at_ms IS NULL ORDER BY p.id"
+            ).fetchall()
+        digests: dict[str, list[bytes]] = {}
+        for person, sealed in rows:
+            kept = digests.setdefault(person, [])
+            if sealed is not None:
+                kept.append(hashlib.sha256(sealed).digest())
+        return list(digests.items())
 
     def load(self, engine: str, digest: str) -> Loaded:
         """Open the templates of one engine and weights; those of others stay closed.

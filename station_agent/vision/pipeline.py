@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import Final
 
 from station_agent.clock import Clock
-from station_agent.facts import CameraChanged, FaceSeen
+from station_agent.facts import CameraChanged, FaceSeen, PassSeen
 from station_agent.vision.camera_port import Camera, CameraLost
 from station_agent.vision.engine import FaceEngine
 from station_agent.vision.frame import Frame
 from station_agent.vision.gallery import Gallery
 from station_agent.vision.motion import LINGER_S, MotionGate
+from station_agent.vision.qr import QrReader
 from station_agent.vision.sight import Sight
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class VisionThread:
         open_camera: Callable[[], Camera],
         engine: FaceEngine,
         gallery: Gallery,
-        put: Callable[[FaceSeen | CameraChanged], None],
+        put: Callable[[FaceSeen | PassSeen | CameraChanged], None],
         clock: Clock,
     ) -> None:
         """Open nothing yet.
@@ -61,6 +62,7 @@ class VisionThread:
         self._open_camera = open_camera
         self._sight = Sight(engine, gallery)
         self._gate = MotionGate()
+        self._qr = QrReader()
         self._put = put
         self._clock = clock
         self._camera: Camera | None = None
@@ -129,6 +131,8 @@ class VisionThread:
     def _judge(self, frame: Frame) -> None:
         if not self._gate.opens(frame):
             return
+        if (code := self._qr.read(frame)) is not None:
+            self._put(PassSeen(self._door, code))
         sighting = self._sight.look(frame)
         if sighting.faces:
             self._gate.saw_face(frame)

@@ -25,6 +25,7 @@ from firmware_config.wire import (
     Birth,
     Challenge,
     DoorStatus,
+    Erase,
     EventBatch,
     Go,
     Heartbeat,
@@ -43,6 +44,7 @@ from station_agent.clock import Stamp, SystemClock
 from station_agent.link import lanes
 from station_agent.link.link import Link
 from station_agent.link.presence import Status
+from station_agent.store.roster import RosterStore
 from station_agent.store.store import Store
 from tests.support.broker import Broker, MakeBroker, make_broker
 from tests.support.stations import new_hub_key, write_station
@@ -159,6 +161,8 @@ class World:
     clock: SystemClock = field(default_factory=SyncedClock)
     inbox: "queue.Queue[facts.Fact]" = field(default_factory=queue.Queue)
     door: DoorState = DoorState.LOCKED
+    erased: list[Erase] = field(default_factory=list)
+    roster: RosterStore = field(init=False)
     link: Link = field(init=False)
     store: Store = field(init=False)
     hub: Hub = field(init=False)
@@ -169,10 +173,14 @@ class World:
 
     def boot(self) -> None:
         self.store = Store(self.folder / "data", station=STATION, stamp=self.clock.stamp())
+        keys = Verifier.of(encode_public(self.signer.public))
+        self.roster = RosterStore(self.folder / "data" / "roster.bin", verifier=keys, station=STATION)
         self.link = Link(
             station=load_station(self.station_file),
             signer=self.station_signer,
             store=self.store,
+            roster=self.roster,
+            erase=self.erased.append,
             clock=self.clock,
             put=self.inbox.put,
             status=self._status,

@@ -34,6 +34,9 @@ liveness = "off"
 
 [occupancy]
 capacity = 4
+
+[access]
+without_roster = "enrolled"
 """
 
 

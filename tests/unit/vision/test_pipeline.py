@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from station_agent.core.entry import Sighting
-from station_agent.facts import CameraChanged, FaceSeen
+from station_agent.facts import CameraChanged, FaceSeen, PassSeen
 from station_agent.vision.camera import PushedCamera
 from station_agent.vision.camera_port import Camera, CameraLost
 from station_agent.vision.engine import Face, Vector, unit
@@ -69,7 +69,7 @@ class Bench:
     def __init__(self, *cameras: Scripted | Exception, clock: HandClock) -> None:
         self.clock = clock
         self.engine = FakeEngine()
-        self.told: list[FaceSeen | CameraChanged] = []
+        self.told: list[FaceSeen | PassSeen | CameraChanged] = []
         self._cameras = iter(cameras)
         enrolled = unit(np.array([1.0, 0.1, 0, 0]))[np.newaxis]
         self.thread = VisionThread(
@@ -229,7 +229,7 @@ def test_the_thread_tells_and_ends() -> None:
     clock = HandClock()
     camera = PushedCamera(clock)
     bench = Bench(clock=clock)
-    seen: list[FaceSeen | CameraChanged] = []
+    seen: list[FaceSeen | PassSeen | CameraChanged] = []
     thread = VisionThread(
         door=DOOR,
         camera=CAMERA,

@@ -1,0 +1,205 @@
+"""Everybody who asks to come in, whatever way: who they are was found out elsewhere, whether they may is decided here.
+
+Control thread only. A pass is counted on disk before the door opens: the disk answers with a fact, so nobody waits here.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Final, Protocol, TypeAlias
+
+from firmware_config.passes import Keyring, Pass
+from firmware_config.signing import Refused
+from firmware_config.station import StationConfig
+from firmware_config.vocabulary import EventKind
+from firmware_config.wire import Scalar
+from station_agent import facts
+from station_agent.clock import Clock
+from station_agent.core import passes, policy
+from station_agent.core.denial import SOMEBODY, Waiting, WrongfulDenial
+from station_agent.core.passes import Counted, PassRefusal
+from station_agent.core.policy import Deny, Entries, Grant, Guest, Refusal
+from station_agent.core.roster import Roster
+from station_agent.doorkeeper import Cause, Doorkeeper
+
+Verdict: TypeAlias = PassRefusal | Refusal | bool
+"""Of the disk on a pass: counted, why not, or False: it refused to write."""
+
+STORAGE: Final = "storage_full"
+
+
+class Counts(Protocol):
+    """The durable counts behind passes and groups."""
+
+    @property
+    def lost_ms(self) -> int | None:
+        """When earlier counts were lost."""
+
+    def spend(self, body: Pass, *, day: date, guest_cap: int, on_done: Callable[[Verdict], None]) -> None:
+        """Count one use; answers from another thread."""
+
+    def keep_group_entries(self, entered_ms: Mapping[str, int]) -> None:
+        """Keep groups' latest entries; returns at once."""
+
+
+class Admission:
+    """One for the station.
+
+    Attributes:
+        roster: in force; None before the first one.
+    """
+
+    def __init__(
+        self,
+        config: StationConfig,
+        *,
+        clock: Clock,
+        keepers: Mapping[str, Doorkeeper],
+        roster: Roster | None,
+        counts: Counts,
+        entries: Entries,
+        put: Callable[[facts.Fact], None],
+        record: Callable[[EventKind, Mapping[str, Scalar]], None],
+    ) -> None:
+        self._config = config
+        self._rules = {rules.id: rules for rules in config.doors}
+        self._clock = clock
+        self._keepers = keepers
+        self._counts = counts
+        self._entries = entries
+        self._put = put
+        self._record = record
+        self._waiting = {door: Waiting() for door in keepers}
+        self.prompts: dict[str, str | None] = dict.fromkeys(keepers)
+        self.roster: Roster | None = None
+        self._keyring = Keyring([])
+        self._use(roster)
+
+    def roster_applied(self, fact: facts.RosterApplied) -> None:
+        """A newer roster is in force, from this moment on."""
+        self._use(fact.roster)
+
+    def present(self, door: str) -> None:
+        """Somebody is before a door."""
+        self._tell(door, self._waiting[door].present(now_s=self._clock.monotonic_s()))
+
+    def prompt(self, door: str, reason: str) -> None:
+        """Somebody could do something better, for example come closer."""
+        self.prompts[door] = reason
+
+    def face_granted(self, door: str, person: str, data: Mapping[str, Scalar]) -> None:
+        """A face was recognised as an enrolled person's."""
+        decision = self._decide(person, "face", door)
+        facts_of_it = {"door": door, "via": "face", "person": person, **data}
+        if isinstance(decision, Deny):
+            self._deny(door, decision.reason.value, person, facts_of_it)
+        else:
+            self._open(door, Cause(via="face", person=person), decision, facts_of_it)
+
+    def face_denied(self, door: str, reason: str, data: Mapping[str, Scalar], *, near: bool) -> None:
+        """A face was nobody's, or too near to several.
+
+        Args:
+            door: before which.
+            reason: machine code.
+            data: for the event.
+            near: it came near an enrolled person.
+        """
+        self._deny(door, reason, SOMEBODY if near else None, {"door": door, "via": "face", **data})
+
+    def pass_seen(self, fact: facts.PassSeen) -> None:
+        """A code was held before a camera."""
+        self.present(fact.door)
+        seen: dict[str, Scalar] = {"door": fact.door, "via": "pass"}
+        if self.roster is None:
+            self._deny(fact.door, Refusal.NO_ROSTER.value, None, seen)
+            return
+        try:
+            body = self._keyring.open(fact.text)
+        except Refused as refused:
+            self._deny(fact.door, refused.reason, None, seen)
+            return
+        seen |= {"pass": body.number, "person": body.holder}
+        at = self._clock.stamp()
+        counted = Counted(lost_ms=self._counts.lost_ms)
+        if reason := passes.refusal(
+            body, at=at, station=self._config.station, roster=self.roster, counted=counted
+        ):
+            self._deny(fact.door, reason.value, None if body.guest else body.holder, seen)
+            return
+        holder = Guest(body.holder, body.extended) if body.guest else body.holder
+        decision = self._decide(holder, "pass", fact.door)
+        if isinstance(decision, Deny):
+            self._deny(fact.door, decision.reason.value, None if body.guest else body.holder, seen)
+            return
+        self._spend(fact.door, body, decision)
+
+    def pass_spent(self, fact: facts.PassSpent) -> None:
+        """The disk has spoken on a pass."""
+        body, seen = (
+            fact.body,
+            {"door": fact.door, "via": "pass", "pass": fact.body.number, "person": fact.body.holder},
+        )
+        if fact.verdict is not True:
+            reason = STORAGE if fact.verdict is False else fact.verdict.value
+            self._deny(fact.door, reason, None if body.guest else body.holder, seen)
+            return
+        if body.guest:
+            self._entries.guest_admitted(policy.local_day(self._clock.stamp(), self._config.zone))
+        grant = Grant(fact.grant.extended or body.extended, fact.grant.notes)
+        self._open(fact.door, Cause(via="pass", person=body.holder), grant, seen)
+
+    def entered(self, door: str, cause: Cause) -> None:
+        """Somebody opened a door legally."""
+        self._waiting[door].entered()
+        if cause.person is None or cause.via not in {"face", "pass"}:
+            return
+        person = self.roster.people.get(cause.person) if self.roster else None
+        groups = person.groups if person else []
+        if fresh := self._entries.entered(cause.person, groups, self._clock.stamp()):
+            self._counts.keep_group_entries(fresh)
+
+    def _use(self, roster: Roster | None) -> None:
+        self.roster = roster
+        self._keyring = Keyring([key.public for key in roster.document.pass_keys] if roster else [])
+
+    def _decide(self, who: str | Guest, via: policy.Way, door: str) -> policy.Decision:
+        return policy.decide(
+            who,
+            via=via,
+            door=door,
+            at=self._clock.stamp(),
+            zone=self._config.zone,
+            roster=self.roster,
+            entries=self._entries,
+            without_roster=self._config.access.without_roster,
+        )
+
+    def _spend(self, door: str, body: Pass, grant: Grant) -> None:
+        guests = self.roster.document.guests if self.roster else None
+        self._counts.spend(
+            body,
+            day=policy.local_day(self._clock.stamp(), self._config.zone),
+            guest_cap=guests.daily_cap if guests else 0,
+            on_done=lambda verdict: self._put(
+                facts.PassSpent(door=door, body=body, grant=grant, verdict=verdict)
+            ),
+        )
+
+    def _open(self, door: str, cause: Cause, grant: Grant, data: Mapping[str, Scalar]) -> None:
+        # The relay first: a person stands in the cold, and the record loses nothing by coming second.
+        rules = self._rules[door]
+        pulse_s = rules.extended_unlocked_s if grant.extended else rules.unlocked_s
+        moved = self._keepers[door].grant(cause, pulse_s=pulse_s)
+        self.prompts[door] = None
+        notes: dict[str, Scalar] = {"notes": " ".join(grant.notes)} if grant.notes else {}
+        self._record(EventKind.ACCESS_GRANTED, {**data, **notes, "pulsed": moved})
+
+    def _deny(self, door: str, reason: str, person: str | None, data: Mapping[str, Scalar]) -> None:
+        self.prompts[door] = reason
+        self._record(EventKind.ACCESS_DENIED, {**data, "reason": reason})
+        now_s = self._clock.monotonic_s()
+        self._tell(door, self._waiting[door].denied(person, reason=reason, now_s=now_s))
+
+    def _tell(self, door: str, incident: WrongfulDenial | None) -> None:
+        if incident is not None:
+            self._record(EventKind.ACCESS_WRONGFUL_DENIAL, incident.data(door))
