@@ -16,7 +16,12 @@ from cloud_hub.access import roles
 from cloud_hub.api import alerts as api_alerts
 from cloud_hub.api import blueprint as api
 from cloud_hub.api import commands as api_commands
+from cloud_hub.api import consents as api_consents
+from cloud_hub.api import enrolment_codes as api_enrolment_codes
 from cloud_hub.api import events as api_events
+from cloud_hub.api import groups as api_groups
+from cloud_hub.api import passes as api_passes
+from cloud_hub.api import people as api_people
 from cloud_hub.api import stations as api_stations
 from cloud_hub.api.schemas import Problem
 from cloud_hub.bell import Ringer
@@ -35,7 +40,17 @@ _CONSOLE: Final = Path(__file__).parent / "console"
 PAGES: Final = (alerts, events, orders, overview, stations)
 """Modules whose views register themselves on the console's blueprint."""
 
-RESOURCES: Final = (api_alerts, api_commands, api_events, api_stations)
+RESOURCES: Final = (
+    api_alerts,
+    api_commands,
+    api_consents,
+    api_enrolment_codes,
+    api_events,
+    api_groups,
+    api_passes,
+    api_people,
+    api_stations,
+)
 """Modules whose views register themselves on the API's blueprint."""
 
 

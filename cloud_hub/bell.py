@@ -15,6 +15,9 @@ import msgspec
 
 BRIDGE: Final = "bridge"
 WEB: Final = "web"
+PEOPLE: Final = "people"
+"""Rung at the bridge when something that rosters are made of has changed, or somebody is to be erased."""
+
 _LONGEST: Final = 8_192
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from cloud_hub import migrations, upsert
-from cloud_hub.bell import BRIDGE, Bell, Ringer
+from cloud_hub.bell import BRIDGE, PEOPLE, Bell, Ringer
 from cloud_hub.bridge.inbox import Inbox
 from cloud_hub.bridge.mqtt import Link
 from cloud_hub.bridge.orders import Orders
@@ -35,9 +35,6 @@ SIGN_OF_LIFE_S: Final = 5.0
 FIRST_CONNECTION_S: Final = 10.0
 STATIONS: Final = "stations"
 """Rung at the bridge when somebody registered, changed or retired a station."""
-
-PEOPLE: Final = "people"
-"""Rung at the bridge when something that rosters are made of has changed, or somebody is to be erased."""
 
 _URGENT: Final = tuple(
     f"/{topic.value.tail}" for topic in (Topic.RESULT, Topic.BIRTH, Topic.EVENT, Topic.REPLY)

@@ -2,8 +2,7 @@
 
 import pytest
 
-from cloud_hub.bell import BRIDGE, Ringer
-from cloud_hub.bridge.service import PEOPLE
+from cloud_hub.bell import BRIDGE, PEOPLE, Ringer
 from cloud_hub.db import utc_now
 from cloud_hub.models import AuditEntry, Consent, Erasure, RosterState
 from cloud_hub.passes.keys import public_keys

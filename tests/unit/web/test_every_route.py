@@ -25,6 +25,19 @@ PUBLIC = {
 }
 ROLES = {
     "api.acknowledge": Role.OPERATOR,
+    "api.change_person": Role.ADMINISTRATOR,
+    "api.create_enrolment_code": Role.OPERATOR,
+    "api.create_group": Role.ADMINISTRATOR,
+    "api.create_pass": Role.OPERATOR,
+    "api.create_person": Role.ADMINISTRATOR,
+    "api.erase_person": Role.ADMINISTRATOR,
+    "api.get_person": Role.OPERATOR,
+    "api.list_consents": Role.OPERATOR,
+    "api.list_passes": Role.OPERATOR,
+    "api.list_people": Role.OPERATOR,
+    "api.replace_calendar": Role.ADMINISTRATOR,
+    "api.replace_group": Role.ADMINISTRATOR,
+    "api.revoke_pass": Role.OPERATOR,
     "api.unlock": Role.OPERATOR,
     "console.acknowledge": Role.OPERATOR,
     "console.unlock": Role.OPERATOR,
@@ -38,6 +51,9 @@ VALUES = {
     "alert_id": "1",
     "command_id": "1" * 32,
     "name": "doors",
+    "person_id": "p-000000000001",
+    "group_id": "workers",
+    "pass_id": "0" * 16,
     "filename": "console.css",
 }
 
