@@ -54,12 +54,12 @@ def main(*, attempts: int, renderings: int, seed: int, as_json: bool) -> None:
 
 def _recorded(folder: Path) -> dict[str, tuple[str, float | None, list[str]]]:
     engine, model = OpenCvEngine(opencv_models(None)), passive_model(folder)
-    rows = {}
+    rows: dict[str, tuple[str, float | None, list[str]]] = {}
     for name, what in RECORDED.items():
         pixels = read(face_set("pad") / name)
         face = engine.detect(pixels, thorough=True)[0]
         score = model.score(pixels, face.box)
-        rows[name] = (what, None if score is None else round(score, 4), sorted(cues_in(pixels, face)))
+        rows[name] = (what, None if score is None else round(score, 4), [*sorted(cues_in(pixels, face))])
     return rows
 
 
