@@ -83,9 +83,10 @@ def _run(
     store = Store(data_dir, station=config.station, stamp=clock.stamp())
     parts.callback(store.close)
     credentials = Credentials(
-        data_dir / "credentials.db", data_dir / "gallery.key", station=config.station, at=clock.stamp()
+        data_dir / "credentials.db", data_dir / "pin.key", station=config.station, at=clock.stamp()
     )
     parts.callback(credentials.close)
+    credentials.settle_loss(clock.stamp())
     hub_keys = Verifier.of(*(key.public for key in config.hub.command_keys))
     roster = RosterStore(data_dir / "roster.bin", verifier=hub_keys, station=config.station)
     eyes = Eyes(station, clock=clock, put=inbox.put, pushed=stand.cameras if stand else {})
