@@ -12,6 +12,7 @@ from firmware_config.signing import new_private_key
 SETTINGS: Final = "hub.toml"
 _WEB_KEY: Final = "web.key"
 _COMMAND_KEY: Final = "command.key"
+_QR_KEY: Final = "passes.key"
 
 _TEMPLATE: Final = """\
 # Settings of this hub. Relative paths are relative to this file's folder.
@@ -41,6 +42,9 @@ tls = {tls}
 
 [orders]
 command_key_file = "{command_key}"
+
+[passes]
+key_file = "{pass_key}"
 """
 
 
@@ -56,12 +60,14 @@ def write(folder: Path, *, port: int, broker_host: str, broker_port: int, tls: b
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write_once(folder / _WEB_KEY, secrets.token_hex(32) + "\n")
-        if not (folder / _COMMAND_KEY).exists():
-            new_private_key(folder / _COMMAND_KEY)
+        for name in (_COMMAND_KEY, _QR_KEY):
+            if not (folder / name).exists():
+                new_private_key(folder / name)
         text = _TEMPLATE.format(
             port=port,
             web_key=_WEB_KEY,
             command_key=_COMMAND_KEY,
+            pass_key=_QR_KEY,
             broker_host=json.dumps(broker_host),
             broker_port=broker_port,
             tls=str(tls).lower(),

@@ -58,6 +58,8 @@ def write_settings(
     """Write the hub's settings file and the secrets it names, and load it as the hub will."""
     if not (secret := layout.hub_secret("web.key")).exists():
         write_private(secret, secrets.token_hex(32) + "\n")
+    if not (pass_key := layout.hub_secret("passes.key")).exists():
+        new_private_key(pass_key)
     write_private(layout.hub_secret("broker.password"), broker_password + "\n")
     table: Table = {
         "schema": 1,
@@ -79,6 +81,7 @@ def write_settings(
             "password_file": "secrets/broker.password",
         },
         "orders": {"command_key_file": "secrets/command.key"},
+        "passes": {"key_file": "secrets/passes.key"},
     }
     where: Table = {} if database_url is None else {"database_url": database_url}
     # plain keys come before the tables

@@ -57,7 +57,7 @@ def test_every_command_has_help() -> None:
 def test_init_writes_secrets_that_only_their_owner_can_read(tmp_path: Path) -> None:
     document("init", "--data-dir", tmp_path / "hub")
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "hub").iterdir()}
-    assert modes == {"hub.toml": 0o600, "web.key": 0o600, "command.key": 0o600}
+    assert modes == {"hub.toml": 0o600, "web.key": 0o600, "command.key": 0o600, "passes.key": 0o600}
 
 
 def test_init_never_overwrites(config: Path) -> None:
