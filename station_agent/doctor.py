@@ -12,7 +12,6 @@ from typing import Any, Final
 from firmware_config.signing import load_private_key
 from firmware_config.station import Station
 from station_agent.clock import SystemClock
-from station_agent.core.threshold import LARGEST_VALIDATED_N
 from station_agent.errors import AgentError
 from station_agent.vision.acceptance import known_impostors
 from station_agent.vision.engines import models_of
@@ -112,7 +111,7 @@ def _strangers(station: Station) -> str:
     if known is None:
         return f"nothing recorded under these weights; threshold {face.threshold} by configuration"
     sets = ", ".join(f"{recording.source} ({recording.people})" for recording in known.recordings)
-    return f"recorded from {sets}; people enrolled: at most {LARGEST_VALIDATED_N}"
+    return f"recorded from {sets}; people enrolled: at most {known.largest}"
 
 
 def _broker(station: Station) -> str:

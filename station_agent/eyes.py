@@ -12,7 +12,7 @@ from station_agent.core.threshold import GalleryTooLargeError
 from station_agent.errors import AgentError
 from station_agent.facts import Fact
 from station_agent.store.people import PeopleStore, Person
-from station_agent.vision.acceptance import Acceptance, Policy, refuse_one_more
+from station_agent.vision.acceptance import Acceptance, Policy
 from station_agent.vision.camera import Camera, PushedCamera, open_camera
 from station_agent.vision.engines import open_engine
 from station_agent.vision.enrolment import enrol_from_images
@@ -106,7 +106,7 @@ class Eyes:
         """
         self._refuse_when_off()
         try:
-            refuse_one_more(self._searched, person)
+            self._policy.refuse_one_more(self._searched, person)
         except GalleryTooLargeError as error:
             raise AgentError(str(error)) from error
         templates = enrol_from_images(self._engine, pictures)

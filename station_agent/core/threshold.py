@@ -12,7 +12,7 @@ Rules
      scores wanted lie beyond all recorded ones, so the threshold takes the pessimistic end of the fit's confidence, on
      the worst set. Held against people it was not fitted on, it did better than any tail model (docs/adr/0011).
   4. Never below ``Impostors.floor``: there the recording is dense enough to need no model.
-  5. More people than ``LARGEST_VALIDATED_N`` are refused: no figure of ours covers them.
+  5. More people than ``Impostors.largest`` are refused: no figure of ours covers them.
 
 ``docs/face-entry.md`` has the measured curve; ``station_agent.bench_identification`` records and checks it.
 """
@@ -25,7 +25,7 @@ from statistics import NormalDist
 from typing import Final
 
 LARGEST_VALIDATED_N: Final = 5000
-"""Most people in one gallery: the largest for which the prediction was compared with a measurement."""
+"""Most people in one gallery under any engine: the largest for which a prediction was compared with a measurement."""
 
 CLOSED: Final = 2.0
 """No score of any engine reaches it: the threshold of a door that opens for no face."""
@@ -48,9 +48,9 @@ _LEAST_SHARE: Final = 1e-12
 class GalleryTooLargeError(ValueError):
     """More people than any measurement covers."""
 
-    def __init__(self, people: int) -> None:
+    def __init__(self, people: int, largest: int) -> None:
         super().__init__(
-            f"{people} people in one gallery; entry by face is validated up to {LARGEST_VALIDATED_N}: "
+            f"{people} people in one gallery; entry by face is validated up to {largest}: "
             "enrol fewer, or give this station's shifts galleries of their own"
         )
 
@@ -140,12 +140,14 @@ class Impostors:
         digest: SHA-256 of the weights.
         floor: least threshold, on the engine's scale.
         recordings: at least one; the worst decides.
+        largest: most people in one gallery.
     """
 
     engine: str
     digest: str
     floor: float
     recordings: Sequence[Recording]
+    largest: int = LARGEST_VALIDATED_N
 
     def predicted_fpir(
         self, n: int, threshold: float, frames: Frames, *, templates: int = 1, confidence: float | None = None
@@ -184,11 +186,11 @@ class Impostors:
             confidence: None for the best estimate, which is for measurements and not for doors.
 
         Raises:
-            GalleryTooLargeError: above ``LARGEST_VALIDATED_N``.
+            GalleryTooLargeError: above ``largest``.
             ValueError: a number makes no sense.
         """
-        if n > LARGEST_VALIDATED_N:
-            raise GalleryTooLargeError(n)
+        if n > self.largest:
+            raise GalleryTooLargeError(n, self.largest)
         if n < 0 or templates < 1 or not 0 < fpir < 1:
             raise ValueError(f"no threshold for {n} people with {templates} templates at a rate of {fpir}")
         if not self.recordings:

@@ -47,14 +47,24 @@ class Policy:
         self._engine = f"{engine.name}/{engine.digest[:12]}"
         self._frames = Frames(agreeing=face.agreeing_frames, judged=face.judged_frames)
         self._impostors = known_impostors(face, engine.name, engine.digest)
+        self._largest = self._impostors.largest if self._impostors else LARGEST_VALIDATED_N
 
     def of(self, gallery: Gallery) -> Acceptance:
         """For this gallery. One that is too large opens for nobody."""
         people = len(gallery.people)
         return Acceptance(engine=self._engine, people=people, threshold=self._threshold(gallery, people))
 
+    def refuse_one_more(self, gallery: Gallery, person: str) -> None:
+        """Refuse to enrol another person into a full gallery.
+
+        Raises:
+            GalleryTooLargeError: it is full and the person is not in it already.
+        """
+        if person not in gallery.people and len(gallery.people) >= self._largest:
+            raise GalleryTooLargeError(len(gallery.people) + 1, self._largest)
+
     def _threshold(self, gallery: Gallery, people: int) -> float:
-        if people > LARGEST_VALIDATED_N:
+        if people > self._largest:
             return CLOSED
         own = self._face.threshold or 0.0
         if self._impostors is None:
@@ -75,13 +85,3 @@ def known_impostors(face: FaceEntry, engine: str, digest: str) -> Impostors | No
         if face.threshold is None:
             raise
         return None
-
-
-def refuse_one_more(gallery: Gallery, person: str) -> None:
-    """Refuse to enrol another person into a full gallery.
-
-    Raises:
-        GalleryTooLargeError: it is full and the person is not in it already.
-    """
-    if person not in gallery.people and len(gallery.people) >= LARGEST_VALIDATED_N:
-        raise GalleryTooLargeError(len(gallery.people) + 1)

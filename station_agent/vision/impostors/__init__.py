@@ -9,12 +9,17 @@ from collections.abc import Iterator
 from importlib import resources
 from typing import Any, Final
 
-from station_agent.core.threshold import Bell, Impostors, Recording
+from station_agent.core.threshold import LARGEST_VALIDATED_N, Bell, Impostors, Recording
 from station_agent.errors import AgentError
 
 FLOOR_SHARE: Final = "1e-4"
 """No threshold lies below the score that this share of a set's comparisons reach. Rarer ones are counted on one hand in
 the recordings (safety.md F4), and a door for three people gains nothing from a threshold strangers meet so often."""
+
+
+LARGEST: Final = {"opencv": LARGEST_VALIDATED_N, "face-recognition": 50}
+"""Most people in one gallery, by engine. Composites do not score like people under dlib, so its figures end where the
+sets do (docs/adr/0011)."""
 
 
 class UnrecordedError(AgentError, LookupError):
@@ -50,6 +55,7 @@ def impostors(documents: list[dict[str, Any]]) -> Impostors:
         digest=documents[0]["digest"],
         floor=max(document["quantiles"][FLOOR_SHARE] for document in documents),
         recordings=tuple(_recording(document) for document in documents),
+        largest=LARGEST.get(documents[0]["engine"], LARGEST_VALIDATED_N),
     )
 
 
