@@ -35,8 +35,9 @@ _NOISE: Final = 60.0
 _LOWEST: Final = 0.10
 """Cycles a pixel from which a pattern is sought; below lie the features of a face."""
 
-BORDER: Final = 1.2
-"""Least straight length on one side of the face, in widths (heights) of the face, that is a border's."""
+BORDER: Final = 1.5
+"""Least straight length on one side of the face, in widths (heights) of the face, that is a border's. At 1.2 no live face
+of the tuning half was marked either, but a portrait before a flag was, through strong JPEG compression."""
 
 _BORDER_SIDES: Final = 3
 _BORDER_LONGEST_PX: Final = 320
