@@ -19,6 +19,7 @@ from cloud_hub.api.people_schemas import (
     PersonDetailAnswer,
     PersonPage,
     PersonPath,
+    WithdrawBody,
 )
 from cloud_hub.bell import BRIDGE, PEOPLE
 from cloud_hub.models import Erasure
@@ -109,6 +110,28 @@ def erase_person(path: PersonPath, body: EraseBody) -> Response:
         view = queries.one(session, path.person_id)
     context.web().ringer.ring(BRIDGE, PEOPLE)
     return send(_detail(view), HTTPStatus.ACCEPTED)
+
+
+@api.post(
+    "/people/<person_id>/withdraw",
+    summary="Withdraw a person's consent",
+    responses={200: PersonDetailAnswer, **UNKNOWN},
+)
+@requires(Role.ADMINISTRATOR)
+def withdraw_consent(path: PersonPath, body: WithdrawBody) -> Response:
+    """For somebody who asked for it: bars the face with the next roster, and leaves the other ways in."""
+    with context.write() as session:
+        services.withdraw_for(
+            session,
+            person_id=path.person_id,
+            kind=body.kind,
+            reason=body.reason,
+            actor=signed_in().actor,
+            now=context.now(),
+        )
+        view = queries.one(session, path.person_id)
+    context.web().ringer.ring(BRIDGE, PEOPLE)
+    return send(_detail(view))
 
 
 def _note(session: Any, target: str, people: int) -> None:

@@ -105,6 +105,13 @@ class EraseBody(Given):
     reason: Reason = Field(description="Why; kept in the audit log. No names.")
 
 
+class WithdrawBody(Given):
+    """A withdrawal for somebody who asked for it."""
+
+    kind: ConsentKind = Field(description="That of the face takes that of replication with it.")
+    reason: Reason = Field(description="Kept in the audit log. No names.")
+
+
 class OpeningAnswer(Answer):
     """One stretch of opening hours, named for the day on which it begins."""
 

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from cloud_hub.models import Consent, EnrolmentCode, Erasure, Person, Station
 from cloud_hub.models.people import ConsentKind
+from cloud_hub.people.services import withdraw
 from cloud_hub.roster.services import touch
 from firmware_config import receipts
 from firmware_config.signing import Refused, Verifier
@@ -153,30 +154,6 @@ def _withdrawn(session: Session, word: Word, outcome: Outcome) -> None:
     withdraw(session, person=word.person, kind=kind, by=f"station:{word.station}", at=word.at)
     outcome.changed = True
     outcome.entries.append(Entry(word.station, "consent:withdraw:done", word.person, {"kind": kind.value}))
-
-
-def withdraw(
-    session: Session, *, person: str, kind: ConsentKind, by: str, at: datetime, station: str | None = None
-) -> None:
-    """Withdraw consents, at all stations or one, whenever they were given: clocks of stations may be wrong.
-
-    Args:
-        session: a writing session.
-        person: whose.
-        kind: that of the face takes that of replication with it.
-        by: who does it.
-        at: aware time.
-        station: only those given there.
-    """
-    kinds = list(ConsentKind) if kind is ConsentKind.FACE else [kind]
-    statement = update(Consent).where(
-        Consent.person_id == person,
-        Consent.kind.in_(kinds),
-        Consent.withdrawn_at.is_(None),
-    )
-    if station is not None:
-        statement = statement.where(Consent.station_id == station)
-    session.execute(statement.values(withdrawn_at=at, withdrawn_by=by))
 
 
 def _erased(session: Session, word: Word, outcome: Outcome, *, now: datetime) -> None:

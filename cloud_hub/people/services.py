@@ -20,6 +20,7 @@ from cloud_hub.models import (
     Person,
     Station,
 )
+from cloud_hub.models.people import ConsentKind
 from cloud_hub.roster.services import touch
 from firmware_config.roster import MAX_PEOPLE
 
@@ -170,6 +171,47 @@ def end_all(session: Session, person_id: str, *, actor: str, now: datetime) -> N
         .where(EntryPass.person_id == person_id, EntryPass.revoked_at.is_(None))
         .values(revoked_at=now, revoked_by=actor)
     )
+
+
+def withdraw_for(
+    session: Session, *, person_id: str, kind: ConsentKind, reason: str, actor: str, now: datetime
+) -> None:
+    """Withdraw a consent for somebody who asked for it. Harmless when there is none.
+
+    Raises:
+        NotFound: no such person.
+    """
+    living_person(session, person_id)
+    withdraw(session, person=person_id, kind=kind, by=actor, at=now)
+    touch(session)
+    detail = {"kind": kind.value, "reason": reason}
+    audit.record(
+        session, actor=actor, action="consent:withdraw:done", target=person_id, detail=detail, now=now
+    )
+
+
+def withdraw(
+    session: Session, *, person: str, kind: ConsentKind, by: str, at: datetime, station: str | None = None
+) -> None:
+    """Withdraw consents, at all stations or one, whenever they were given: clocks of stations may be wrong.
+
+    Args:
+        session: a writing session.
+        person: whose.
+        kind: that of the face takes that of replication with it.
+        by: who does it.
+        at: aware time.
+        station: only those given there.
+    """
+    kinds = list(ConsentKind) if kind is ConsentKind.FACE else [kind]
+    statement = update(Consent).where(
+        Consent.person_id == person,
+        Consent.kind.in_(kinds),
+        Consent.withdrawn_at.is_(None),
+    )
+    if station is not None:
+        statement = statement.where(Consent.station_id == station)
+    session.execute(statement.values(withdrawn_at=at, withdrawn_by=by))
 
 
 def living_person(session: Session, person_id: str) -> Person:

@@ -39,6 +39,7 @@ ROLES = {
     "api.replace_group": Role.ADMINISTRATOR,
     "api.revoke_pass": Role.OPERATOR,
     "api.unlock": Role.OPERATOR,
+    "api.withdraw_consent": Role.ADMINISTRATOR,
     "console.acknowledge": Role.OPERATOR,
     "console.unlock": Role.OPERATOR,
     "console.unlock_form": Role.OPERATOR,

@@ -159,6 +159,23 @@ def test_an_erased_person_is_nowhere_but_in_the_proof(program: Program, office: 
         assert session.scalars(select(Erasure.receipted_at)).first() is None
 
 
+def test_a_withdrawal_for_somebody_leaves_the_other_ways_in(program: Program, office: Office) -> None:
+    person = program.person()
+    for kind in ("face", "replication"):
+        office.add(
+            Consent(
+                person_id=person, station_id=NORTH, kind=kind, version=1, channel="kiosk",
+                given_at=office.clock(), withdrawn_at=None, withdrawn_by=None,
+            )
+        )  # fmt: skip
+    assert len(program.call("GET", f"/people/{person}", 200)["consents"]) == 2
+    after = program.call("POST", f"/people/{person}/withdraw", 200, {"kind": "face", "reason": "asked"})
+    assert (after["consents"], after["active"]) == ([], True)
+    assert actions(office)[-1] == "consent:withdraw:done"
+    withdrawn = program.call("GET", f"/consents?person={person}&kind=face", 200)["items"]
+    assert [item["withdrawn_by"] for item in withdrawn] == ["token:program-administrator"]
+
+
 def test_a_code_is_told_once_and_kept_as_a_slow_hash(program: Program, office: Office) -> None:
     person = program.person()
     first = program.call("POST", "/enrolment-codes", 201, {"person": person, "days": 1})["code"]
