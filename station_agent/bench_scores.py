@@ -41,7 +41,7 @@ class Scores:
     @property
     def strange(self) -> NDArray[np.bool_]:
         """Where frame and template are of different people."""
-        return self.person[:, np.newaxis] != self.owner[np.newaxis]
+        return np.asarray(self.person[:, np.newaxis] != self.owner[np.newaxis], dtype=np.bool_)
 
     def of(self, people: Owners) -> "Scores":
         """Only frames and templates of these people."""
@@ -180,7 +180,7 @@ def _by_pair(scores: Scores, strange: NDArray[np.bool_]) -> tuple[int, Numbers]:
         np.bincount(place, weights=weight, minlength=len(people) ** 2)
         for weight in (np.ones_like(values), values, values**2)
     ]
-    return len(people), np.stack(sums).reshape(3, len(people), len(people))
+    return len(people), np.asarray(np.stack(sums).reshape(3, len(people), len(people)), dtype=np.float64)
 
 
 def _bell(sums: Numbers, drawn: Numbers) -> Bell | None:
