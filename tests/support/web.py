@@ -49,7 +49,9 @@ class WallClock:
 
 def hub_in(folder: Path, **changes: Any) -> Hub:
     """Settings of a hub whose files all lie in ``folder``; ``changes`` go to ``[web]``, but for the four of the hub itself."""
-    top = {key: changes.pop(key) for key in ("database_url", "stage_url", "language", "passes") if key in changes}
+    top = {
+        key: changes.pop(key) for key in ("database_url", "stage_url", "language", "passes") if key in changes
+    }
     (folder / "secret").write_bytes(b"k" * 48)
     (folder / "command.key").write_bytes(b"never read by the web process")
     web: dict[str, Any] = {
