@@ -21,7 +21,9 @@ def station_file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", ["run", "check-config", "doctor", "provision", "bench", "bench faces"])
+@pytest.mark.parametrize(
+    "command", ["run", "check-config", "doctor", "provision", "bench", "bench faces", "bench identify"]
+)
 def test_every_command_has_help(command: str) -> None:
     result = run(*command.split(), "--help")
     assert result.exit_code == 0
