@@ -18,6 +18,7 @@ from station_agent.core.entry import (
     Prompt,
     Sighting,
 )
+from station_agent.core.threshold import CLOSED
 
 FRAME_S = 0.125
 """Exact in binary, so that times can be compared."""
@@ -315,3 +316,12 @@ def test_the_same_history_always_ends_the_same(history: list[tuple[float, Sighti
     frames = dated(history)
     one, two = Entry(), Entry()
     assert [one.step(frame, rules) for frame in frames] == [two.step(frame, rules) for frame in frames]
+
+
+def test_a_closed_gallery_opens_for_nobody_and_is_not_the_persons_fault() -> None:
+    perfect = replace(WORKER, score=1.0)
+    told = flat(play(first(perfect), *[perfect] * 9, rules=Rules(threshold=CLOSED)))
+    assert [(outcome.reason, outcome.frames) for outcome in told if isinstance(outcome, Denied)] == [
+        ("gallery_too_large", 8)
+    ]
+    assert len(told) == 1
