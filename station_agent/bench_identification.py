@@ -1,9 +1,9 @@
 """Measures identification: how often a stranger's visit opens a door for somebody enrolled, and an enrolled one's does not.
 
 Galleries of each size are filled with the set's people, one template each, and beyond them with composites
-(``bench_composites``). The people are split in two halves. The model of strangers' scores is fitted on one half and
-its prediction compared with the visits of the other, and the other way round: no stranger was seen by the model that
-is held against them, and neither was any pair of people. Intervals come from drawing people anew.
+(``bench_composites``). The people are split in ``FOLDS``. The visits of each part are held against the prediction of a
+model fitted on the scores of all the others among themselves: it saw neither these strangers nor a pair they are in.
+Intervals come from drawing people anew.
 """
 
 import json
@@ -51,8 +51,9 @@ TARGETS: Final = (1e-1, 1e-2, 1e-3)
 GALLERIES: Final = 20
 """Drawn for each size."""
 
+FOLDS: Final = 5
 LEAST_PEOPLE: Final = 6
-"""Three in each half: what a composite needs."""
+"""Four to fit a model on besides the part that is held against it."""
 
 RECORDED_SHARES: Final = ("1e-1", "1e-2", "1e-3", "1e-4")
 
@@ -136,10 +137,10 @@ def evaluate(
     composites = list(compose(engine, gathered.stills, spare, rng=rng))
     gallery = _Gallery(enrolled, composites)
     scores = scores_of(engine, gathered.visits, gallery.vectors, gallery.owner)
-    halves = _halves(people, rng)
-    models = [_model_of(people.of(half), rng) for half in halves]
+    parts = _parts(people, rng)
+    models = [_model_of(people.of(np.setdiff1d(people.person, part)), rng) for part in parts]
     shipped = _shipped(engine)
-    field = _Field(gallery, *best_of_visit(scores, RULES.agreeing), people, halves)
+    field = _Field(gallery, *best_of_visit(scores, RULES.agreeing), people, parts)
     return {
         "engine": engine.name,
         "digest": engine.digest,
@@ -190,14 +191,14 @@ class _Field:
         reached: what enough frames of a visit reach, shape (visits, columns of the gallery).
         visitor: who visited, shape (visits,).
         scores: of all frames against all templates of real people.
-        halves: of the people.
+        parts: of the people, one for each fold.
     """
 
     gallery: _Gallery
     reached: Numbers
     visitor: Owners
     scores: Scores
-    halves: tuple[Owners, Owners]
+    parts: Sequence[Owners]
 
     def strangers(self, n: int, rng: np.random.Generator) -> tuple[Numbers, Numbers]:
         """Best and second-best score of each visit in galleries of ``n`` others: shape (visits, galleries) each."""
@@ -227,7 +228,7 @@ class _Field:
 
 
 def _model_of(scores: Scores, rng: np.random.Generator) -> Impostors:
-    recording = bench_scores.record(scores, "one half", rng=rng)
+    recording = bench_scores.record(scores, "all but one part", rng=rng)
     return Impostors(engine="", digest="", floor=-1.0, recordings=(recording,))
 
 
@@ -256,12 +257,12 @@ def _against_model(
     target: float,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Each half's visits against the threshold at which the other half's model predicts the target."""
+    """Each part's visits against the threshold at which the model of all others predicts the target."""
     opened = np.zeros(best.shape)
     thresholds = []
-    for model, other in zip(models, reversed(field.halves), strict=True):
+    for model, part in zip(models, field.parts, strict=True):
         threshold = model.threshold(n, target, RULES, confidence=None)
-        rows = np.isin(field.visitor, other)
+        rows = np.isin(field.visitor, part)
         opened[rows] = best[rows] >= threshold
         thresholds.append(round(threshold, 4))
     fpir, low, high = _rate(opened, field.visitor, rng)
@@ -352,9 +353,8 @@ def _against_people(engine: FaceEngine, gathered: Gathered, source: str) -> Scor
     return scores_of(engine, gathered.visits, vectors, owner)
 
 
-def _halves(scores: Scores, rng: np.random.Generator) -> tuple[Owners, Owners]:
-    people = rng.permutation(np.unique(scores.person))
-    return people[: len(people) // 2], people[len(people) // 2 :]
+def _parts(scores: Scores, rng: np.random.Generator) -> Sequence[Owners]:
+    return np.array_split(rng.permutation(np.unique(scores.person)), FOLDS)
 
 
 def _shipped(engine: FaceEngine) -> Impostors | None:
