@@ -47,6 +47,7 @@ from station_agent.link.presence import Status
 from station_agent.store.roster import RosterStore
 from station_agent.store.store import Store
 from tests.support.broker import Broker, MakeBroker, make_broker
+from tests.support.station import wait_for
 from tests.support.stations import new_hub_key, write_station
 
 __all__ = ["make_broker"]
@@ -441,7 +442,7 @@ def test_the_will_fires_when_the_line_is_cut_and_the_station_comes_back_when_it_
     world.link.set_network(up=False)
     death = world.hub.wait_for(Birth)
     assert (death.online, death.boot_id, death.conn_no) == (False, world.clock.boot_id, 1)
-    assert not world.link.online
+    wait_for(lambda: not world.link.online, what="the link's own notice")
     world.link.set_network(up=True)
     birth = world.hub.wait_for(Birth)
     assert birth.online
