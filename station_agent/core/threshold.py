@@ -10,7 +10,7 @@ Rules
      The same holds for the templates of one person, of which the best counts.
   3. How many single frames reach a score is a normal distribution fitted on recorded scores of strangers. The highest
      scores wanted lie beyond all recorded ones, so the threshold takes the pessimistic end of the fit's confidence, on
-     the worst set. Held against people it was not fitted on, it did better than any tail model (docs/adr/0011).
+     the worst set. Held against people it was not fitted on, it did better than any tail model (docs/adr/0018).
   4. Never below ``Impostors.floor``: there the recording is dense enough to need no model.
   5. More people than ``Impostors.largest`` are refused: no figure of ours covers them.
 

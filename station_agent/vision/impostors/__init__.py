@@ -18,7 +18,7 @@ the recordings (safety.md F4), and a door for three people gains nothing from a 
 
 
 LARGEST: Final = {"opencv": LARGEST_VALIDATED_N, "face-recognition": 200}
-"""Most people in one gallery, by engine: the largest it was measured at (docs/adr/0011)."""
+"""Most people in one gallery, by engine: the largest it was measured at (docs/adr/0018)."""
 
 
 class UnrecordedError(AgentError, LookupError):
