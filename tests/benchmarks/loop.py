@@ -10,7 +10,7 @@ from tests.benchmarks.report import Row, spread
 from tests.support.demo import Demo, Station, until
 
 VISITS = 50
-ORDERS = 9
+ORDERS = 6
 """Three a minute and door is the limit."""
 
 ALERTS = 20
