@@ -100,6 +100,13 @@ def url_of(hub: Hub) -> URL:
     return url
 
 
+def whole_views(engine: Engine) -> Engine:
+    """The same engine, each of whose transactions sees the database as of one moment, as SQLite's always do."""
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="REPEATABLE READ")
+
+
 def make_sessions(engine: Engine) -> sessionmaker[Session]:
     """Sessions whose objects stay readable after the commit."""
     return sessionmaker(engine, expire_on_commit=False)

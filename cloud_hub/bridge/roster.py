@@ -5,7 +5,8 @@ Rules
   2. A roster goes out when a station says in a heartbeat that it has another one, or when rows change: somebody rings.
      Without either the table is looked at every ``LOOK_S``, because a ring may be lost.
   3. Before the first change of any row no station is told anything.
-  4. An erasure is sent at each sign of life of its station, at most every ``RESEND_S``, until its receipt has come.
+  4. A roster is built from one view of the database, or a person would be seen whose groups are not.
+  5. An erasure is sent at each sign of life of its station, at most every ``RESEND_S``, until its receipt has come.
 """
 
 import logging
@@ -23,6 +24,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from cloud_hub.bell import WEB, Ringer
 from cloud_hub.bridge.mqtt import Link
+from cloud_hub.db import make_sessions, whole_views
 from cloud_hub.models import Erasure, Station
 from cloud_hub.roster import services
 from cloud_hub.roster.build import milliseconds
@@ -81,10 +83,9 @@ class Rosters:
             ringer: wakes the pages.
             clock: aware UTC now.
         """
-        self._sessions = sessions
-        self._reading = sessionmaker(
-            sessions.kw["bind"].execution_options(read_only=True), expire_on_commit=False
-        )
+        engine = whole_views(sessions.kw["bind"])
+        self._sessions = make_sessions(engine)
+        self._reading = make_sessions(engine.execution_options(read_only=True))
         self._link = link
         self._signer = signer
         self._pass_keys = tuple(pass_keys)
@@ -164,6 +165,7 @@ class Rosters:
                 if station in self._erasing:
                     self._erasing[station] = -RESEND_S
             else:
+                self._note(station, version)
                 self._reported[station] = version
                 self._bring(station)
                 self._erase(station)
@@ -183,6 +185,15 @@ class Rosters:
             self._bring(station)
         for station in list(self._erasing):
             self._erase(station)
+
+    def _note(self, station_id: str, version: int) -> None:
+        """Write down what a station says it has, also while a newer one is under way to it."""
+        if self._reported.get(station_id) == version:
+            return
+        with self._sessions.begin() as session:
+            news = services.note_applied(session, station_id, version, now=self._clock())
+        if news:
+            self._ringer.ring(WEB, f"station:{station_id}")
 
     def _bring(self, station_id: str) -> None:
         """Send a station its roster when it has another one."""
@@ -217,17 +228,14 @@ class Rosters:
                 document = services.current(
                     session, station, pass_keys=self._pass_keys, reported=reported, now=now
                 )
-            with self._sessions.begin() as session:
-                if document is None:
+            if document is None:
+                with self._sessions.begin() as session:
                     document = services.issue(
                         session, station, pass_keys=self._pass_keys, reported=reported, now=now
                     )
-                news = services.note_applied(session, station_id, reported, now=now)
         except ValueError as error:
             log.error("roster cannot be made", extra={"station": station_id, "error": str(error)[:300]})  # noqa: TRY400 (the rows are wrong, and the text says how)
             return None
-        if news:
-            self._ringer.ring(WEB, f"station:{station_id}")
         return document
 
     def _publish(self, document: RosterDocument) -> bool:

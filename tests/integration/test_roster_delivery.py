@@ -1,10 +1,11 @@
 """From a row in the hub to a roster in force at a station, and from an order to erase to a receipt."""
 
 import pytest
+from sqlalchemy import select
 
 from cloud_hub.bell import BRIDGE, PEOPLE, Ringer
-from cloud_hub.db import utc_now
-from cloud_hub.models import AuditEntry, Consent, Erasure, RosterState
+from cloud_hub.db import make_sessions, utc_now, whole_views
+from cloud_hub.models import AuditEntry, Consent, Erasure, Membership, Person, RosterState
 from cloud_hub.passes.keys import public_keys
 from cloud_hub.people import hours, services
 from cloud_hub.people.hours import GroupRules
@@ -89,6 +90,26 @@ def test_a_station_gets_the_people_of_its_groups_and_the_hub_hears_that_it_did(f
         return version in {row.applied_version for row in field.all(RosterState)}
 
     wait_for(heard, what="its word")
+
+
+def test_a_report_counts_also_while_a_newer_roster_is_under_way(field: Field) -> None:
+    station = field.station()
+    add_group(field)
+    roster_of(station, 1)
+    add_person(field, "workers")
+    roster_of(station, 2)
+    apply(station, 1)
+    wait_for(lambda: {row.applied_version for row in field.all(RosterState)} == {1}, what="its word")
+
+
+def test_a_roster_is_built_from_the_database_as_of_one_moment(field: Field) -> None:
+    add_group(field)
+    engine = whole_views(field.sessions.kw["bind"])
+    with make_sessions(engine.execution_options(read_only=True))() as session:
+        assert session.scalars(select(Membership)).all() == []
+        add_person(field, "workers")
+        assert session.scalars(select(Person)).all() == []
+    assert len(field.all(Person)) == 1
 
 
 def test_nothing_is_sent_before_the_first_change(field: Field) -> None:
