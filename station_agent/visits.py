@@ -91,7 +91,8 @@ def rules_for(face: FaceEntry, accepted: Accepted) -> Rules:
 
 def _data(outcome: Granted | Denied, accepted: Accepted) -> dict[str, Scalar]:
     """What was decided on, and by what, for the event."""
-    return {
+    light: dict[str, Scalar] = {} if outcome.light is None else {"light": round(outcome.light)}
+    return light | {
         "score": round(outcome.score, 4),
         "frames": outcome.frames,
         "waited_ms": round(outcome.waited_s * 1000),

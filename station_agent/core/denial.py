@@ -24,6 +24,9 @@ GAP_S: Final = 10.0
 CALM_S: Final = 300.0
 """After this an incident that goes on is told again."""
 
+MOST_DENIALS: Final = 100
+"""Denials counted of one incident; nobody needs to know of more."""
+
 SOMEBODY: Final = ""
 """Stands for an enrolled person whom nobody could name."""
 
@@ -37,12 +40,16 @@ class WrongfulDenial:
         person: pseudonymous id, when it is known.
         reason: of the latest denial, when there was one.
         waited_s: since the person came to the door.
+        denials: at this door since then, whoever they were of; and those of the last ``REPEAT_S`` before.
+        reasons: of these denials, each once.
     """
 
     cause: Literal["denied_twice", "waiting"]
     person: str | None
     reason: str | None
     waited_s: float
+    denials: int = 0
+    reasons: tuple[str, ...] = ()
 
     def data(self, door: str) -> dict[str, Scalar]:
         """As data of ``access.wrongful_denial``, without what is not known."""
@@ -52,6 +59,8 @@ class WrongfulDenial:
             "person": self.person,
             "reason": self.reason,
             "waited_ms": round(self.waited_s * 1000),
+            "denials": self.denials or None,
+            "reasons": " ".join(self.reasons) or None,
         }
         return {key: value for key, value in facts.items() if value is not None}
 
@@ -63,6 +72,7 @@ class Waiting:
         self._came_s: float | None = None
         self._seen_s = -math.inf
         self._denied_s: dict[str, float] = {}
+        self._denials: list[tuple[float, str]] = []
         self._reason: str | None = None
         self._told_s = -math.inf
 
@@ -86,6 +96,7 @@ class Waiting:
             now_s: monotonic time.
         """
         self._presence(now_s)
+        self._denials = [*self._denials[1 - MOST_DENIALS :], (now_s, reason)]
         if person is None:
             return None
         before_s = self._denied_s.get(person, -math.inf)
@@ -107,6 +118,7 @@ class Waiting:
             self._told_s = -math.inf
             self._reason = None
             self._denied_s = {who: at for who, at in self._denied_s.items() if now_s - at <= REPEAT_S}
+            self._denials = [denial for denial in self._denials if now_s - denial[0] <= REPEAT_S]
         self._seen_s = now_s
         return self._came_s
 
@@ -117,11 +129,19 @@ class Waiting:
             return None
         self._told_s = now_s
         waited_s = now_s - (now_s if self._came_s is None else self._came_s)
-        return WrongfulDenial(cause=cause, person=person, reason=self._reason, waited_s=waited_s)
+        return WrongfulDenial(
+            cause=cause,
+            person=person,
+            reason=self._reason,
+            waited_s=waited_s,
+            denials=len(self._denials),
+            reasons=tuple(sorted({reason for _, reason in self._denials})),
+        )
 
     def _leave(self) -> None:
         self._came_s = None
         self._seen_s = -math.inf
         self._denied_s = {}
+        self._denials = []
         self._reason = None
         self._told_s = -math.inf

@@ -75,6 +75,7 @@ class Sighting:
         score: of that person, larger is closer; the threshold is on the same scale.
         margin: distance of that score over the next *other* person's; infinite when there is none.
         same_as_before: score against the visit's first usable face; None when there is none to compare with.
+        light: mean grey of the face, 0 to 255; None when it was not measured. Decides nothing.
     """
 
     taken_s: float
@@ -84,6 +85,7 @@ class Sighting:
     score: float = -1.0
     margin: float = 0.0
     same_as_before: float | None = None
+    light: float | None = None
 
     @property
     def usable(self) -> bool:
@@ -100,6 +102,7 @@ class Granted:
         margin: the lowest among the agreeing frames.
         frames: how many agreed.
         waited_s: from the visit's first face to the decision.
+        light: mean grey of the face over those frames, 0 to 255.
     """
 
     person: str
@@ -107,6 +110,7 @@ class Granted:
     margin: float
     frames: int
     waited_s: float
+    light: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +122,14 @@ class Denied:
         score: the highest among the judged frames.
         frames: how many were judged.
         waited_s: from the visit's first face to the decision.
+        light: mean grey of the face over those frames, 0 to 255.
     """
 
     reason: DenialReason
     score: float
     frames: int
     waited_s: float
+    light: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +232,7 @@ def _decide(visit: _Visit, now_s: float, rules: EntryRules) -> list[Outcome]:
                     margin=min(frame.margin for frame in agreeing),
                     frames=frames,
                     waited_s=waited_s,
+                    light=_light(agreeing),
                 )
             ]
     if len(visit.judged) < rules.judged_frames:
@@ -240,5 +247,11 @@ def _decide(visit: _Visit, now_s: float, rules: EntryRules) -> list[Outcome]:
             score=best,
             frames=len(visit.judged),
             waited_s=waited_s,
+            light=_light(visit.judged),
         )
     ]
+
+
+def _light(frames: list[Sighting]) -> float | None:
+    measured = [frame.light for frame in frames if frame.light is not None]
+    return sum(measured) / len(measured) if measured else None

@@ -34,13 +34,16 @@ class Sight:
         if not faces:
             return Sighting(taken_s=frame.taken_s, faces=0)
         self._face_s = frame.taken_s
-        if reason := judge(frame.pixels, faces).reason:
-            return Sighting(taken_s=frame.taken_s, faces=len(faces), quality=reason)
+        quality = judge(frame.pixels, faces)
+        if quality.reason:
+            return Sighting(
+                taken_s=frame.taken_s, faces=len(faces), quality=quality.reason, light=quality.grey
+            )
         vector = self._engine.embed(frame.pixels, faces[0])
         same = self._compare(vector)
         match = self.gallery.nearest(vector)
         if match is None:
-            return Sighting(taken_s=frame.taken_s, faces=len(faces), same_as_before=same)
+            return Sighting(taken_s=frame.taken_s, faces=len(faces), same_as_before=same, light=quality.grey)
         return Sighting(
             taken_s=frame.taken_s,
             faces=len(faces),
@@ -48,6 +51,7 @@ class Sight:
             score=match.score,
             margin=match.margin,
             same_as_before=same,
+            light=quality.grey,
         )
 
     def _compare(self, vector: Vector) -> float | None:

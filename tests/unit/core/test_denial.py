@@ -21,7 +21,12 @@ def test_two_denials_of_one_person_within_a_minute_are_an_incident() -> None:
     waiting = Waiting()
     assert deny(waiting, "anna", 0) is None
     assert deny(waiting, "anna", REPEAT_S) == WrongfulDenial(
-        cause="denied_twice", person="anna", reason="outside_hours", waited_s=0.0
+        cause="denied_twice",
+        person="anna",
+        reason="outside_hours",
+        waited_s=0.0,
+        denials=2,
+        reasons=("outside_hours",),
     )
 
 
@@ -54,7 +59,19 @@ def test_somebody_near_an_enrolled_person_counts_without_a_name() -> None:
         "cause": "denied_twice",
         "reason": "outside_hours",
         "waited_ms": 4000,
+        "denials": 2,
+        "reasons": "outside_hours",
     }
+
+
+def test_an_incident_counts_the_denials_since_the_person_came_and_names_each_reason_once() -> None:
+    waiting = Waiting()
+    waiting.denied(None, reason="unknown_face", now_s=0)
+    for second, reason in enumerate(["unknown_face", "pass_expired", "unknown_face"], start=200):
+        waiting.denied(None, reason=reason, now_s=second)
+    (incident,) = stand(waiting, WAIT_S, from_s=203)
+    assert (incident.denials, incident.reasons) == (3, ("pass_expired", "unknown_face"))
+    assert incident.data("main")["reasons"] == "pass_expired unknown_face"
 
 
 def test_a_minute_at_the_door_is_an_incident_once() -> None:

@@ -80,6 +80,17 @@ def test_a_grant_states_its_weakest_frame() -> None:
     assert (granted.score, granted.margin) == (0.5, 0.1)
 
 
+def test_a_decision_states_the_mean_light_of_its_frames_and_does_not_depend_on_it() -> None:
+    bright, unmeasured = replace(WORKER, light=100.0), replace(WORKER, light=None)
+    (granted,) = flat(play(first(bright), replace(bright, light=50.0), unmeasured))
+    assert isinstance(granted, Granted)
+    assert granted.light == 75.0
+    dark = replace(STRANGER, light=20.0)
+    (denied,) = flat(play(first(dark), *[dark] * 7))
+    assert isinstance(denied, Denied)
+    assert denied.light == 20.0
+
+
 def test_one_frame_never_grants_whatever_the_rules_say() -> None:
     assert flat(play(first(WORKER), rules=Rules(agreeing_frames=1))) == []
 

@@ -131,3 +131,11 @@ def test_enrolment_names_the_picture_and_what_is_wrong_with_it(
     with pytest.raises(EnrolmentError) as caught:
         enrol_from_images(opencv_engine, [picture() for picture in pictures])
     assert (caught.value.picture, caught.value.reason) == fault
+
+
+def test_a_sighting_carries_the_light_on_the_face(doorway: Doorway) -> None:
+    bright = doorway.sight.look(Frame(worker(), 1.0, 1))
+    dim = doorway.sight.look(Frame((worker() * 0.5).astype(np.uint8), 2.0, 2))
+    assert bright.light is not None
+    assert dim.light == pytest.approx(bright.light / 2, abs=2)
+    assert doorway.sight.look(Frame(np.zeros((480, 640, 3), np.uint8), 3.0, 3)).light is None
