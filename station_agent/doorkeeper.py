@@ -21,7 +21,7 @@ from station_agent.errors import DeviceError
 
 log = logging.getLogger(__name__)
 
-Via: TypeAlias = Literal["face", "pass", "order", "exit", "forced", "fire", "start"]
+Via: TypeAlias = Literal["face", "pass", "pin", "order", "exit", "forced", "fire", "start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Cause:
 
     Attributes:
         via: way of entry or exit.
-        person: pseudonymous id, for ``face`` and ``pass``.
+        person: pseudonymous id, for ``face``, ``pass`` and ``pin``.
         cmd_id: the order, for ``order``.
     """
 
@@ -233,7 +233,7 @@ class Doorkeeper:
         if self._order is not None:
             self._evidence = msgspec.structs.replace(self._evidence, opened_mono_ms=self._mono_ms())
         self._ledger.record(EventKind.DOOR_OPENED, {"door": self.id, **self._cause.data()})
-        if self._cause.via in {"face", "pass", "order", "exit"}:
+        if self._cause.via in {"face", "pass", "pin", "order", "exit"}:
             self._ledger.passed(self.id, self._cause)
 
     def _closed(self) -> None:

@@ -23,6 +23,7 @@ Record = Callable[[EventKind, Mapping[str, Scalar]], None]
 _PASSAGES: Final = {
     "face": Passage.ENTERED,
     "pass": Passage.ENTERED,
+    "pin": Passage.ENTERED,
     "order": Passage.UNKNOWN,
     "exit": Passage.LEFT,
 }

@@ -22,6 +22,9 @@ def test_every_kind_of_event_is_decided_once() -> None:
     [
         pytest.param(EventKind.DOOR_FORCED, {"door": "main"}, "door.forced:main", Severity.CRITICAL, True, id="forced"),
         pytest.param(EventKind.DOOR_HELD_OPEN, {"door": "main"}, "door.held_open:main", Severity.MAJOR, False, id="held"),
+        pytest.param(EventKind.ACCESS_DURESS, {"door": "main"}, "access.duress:main", Severity.CRITICAL, True, id="duress"),
+        pytest.param(EventKind.ACCESS_LOCKED_OUT, {"door": "main"}, "access.locked_out:main", Severity.MINOR, True, id="locked-out"),
+        pytest.param(EventKind.HELP_REQUESTED, {"door": "main"}, "help.requested:main", Severity.MAJOR, True, id="help"),
         pytest.param(EventKind.FIRE_ACTIVE, {}, "fire.active:", Severity.CRITICAL, True, id="fire"),
         pytest.param(EventKind.TAMPER_OPENED, {}, "tamper.opened:", Severity.CRITICAL, True, id="tamper"),
         pytest.param(EventKind.CAMERA_LOST, {"camera": "front"}, "camera.lost:front", Severity.MAJOR, False, id="camera"),
