@@ -17,12 +17,13 @@ import msgspec
 from msgspec import Meta
 
 from firmware_config.signing import Refused, Signer
-from firmware_config.wire import Count, Message, Milliseconds, Name, RosterPart
+from firmware_config.wire import Count, Message, Milliseconds, Name, RosterPart, SealingKey, StationId
 
 ROSTER_LIFE_MS: Final = 72 * 3_600_000
 """How long after its issue a roster counts as fresh (safety.md P8). Older, it is still obeyed, and told about."""
 
 MAX_PEOPLE: Final = 20_000
+MAX_PEERS: Final = 64
 MAX_DOCUMENT_BYTES: Final = 8 * 1024 * 1024
 """The largest document holds about 250 bytes a person and all lists at their limits."""
 
@@ -106,6 +107,7 @@ class RosterPerson(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         extended: the door stays unlocked longer for them.
         face: entry by face is allowed: there is a consent and it has not been withdrawn.
         consent: version of the face notice they agreed to; 0 for none.
+        replication: version of the replication notice they agreed to; 0: templates stay where they were made.
     """
 
     id: PersonId
@@ -115,6 +117,18 @@ class RosterPerson(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     extended: bool = False
     face: bool = False
     consent: Count = 0
+    replication: Count = 0
+
+
+class Peer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Another station at which people of this one may be let in by face, if they agreed to replication.
+
+    Attributes:
+        sealing_key: its public key; what is sealed to it only that station can open.
+    """
+
+    station: StationId
+    sealing_key: SealingKey
 
 
 class PassKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,6 +174,7 @@ class RosterDocument(Message, frozen=True):
         region: whose passes count here beside those that name the station.
         guests: None: no guest passes.
         revoked_passes: ids of passes that no longer count, 16 hexadecimal digits each.
+        peers: where templates may be sent, and come from.
     """
 
     version: Annotated[int, Meta(ge=1, le=2**53)]
@@ -177,6 +192,7 @@ class RosterDocument(Message, frozen=True):
     enrolment_codes: Annotated[list[EnrolmentCode], Meta(max_length=500)] = msgspec.field(
         default_factory=list
     )
+    peers: Annotated[list[Peer], Meta(max_length=MAX_PEERS)] = msgspec.field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Refuse a document that contradicts itself."""
@@ -191,6 +207,7 @@ def _faults(roster: RosterDocument) -> Iterable[str]:
     yield from _doubled("person", [person.id for person in roster.people])
     yield from _doubled("number", [person.number for person in roster.people if person.number])
     yield from _doubled("special day", [special.day for special in roster.calendar])
+    yield from _doubled("peer", [peer.station for peer in roster.peers])
     yield from _doubled("enrolment code", [code.tag for code in roster.enrolment_codes])
     waits = {group.id: group.waits_for for group in roster.groups}
     for group, awaited in waits.items():

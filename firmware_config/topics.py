@@ -37,12 +37,14 @@ class Topic(Enum):
     CHALLENGE = Channel("up/chal", qos=1, expiry_s=5)
     RESULT = Channel("up/res", qos=1)
     REPLY = Channel("up/reply", qos=1, expiry_s=30)
+    REPLICA = Channel("up/replica", qos=1)
     REQUEST = Channel("down/req", qos=1, expiry_s=5)
     GO = Channel("down/go", qos=1, expiry_s=5)
     ACK = Channel("down/ack", qos=1, expiry_s=30)
     CONFIG = Channel("down/config", qos=1)
     ROSTER = Channel("down/roster", qos=1)
     ERASE = Channel("down/erase", qos=1)
+    DELIVERY = Channel("down/replica", qos=1)
 
     @property
     def up(self) -> bool:

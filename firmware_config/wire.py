@@ -4,7 +4,8 @@
 the Unix epoch by the station's clock, worth what ``clock`` says of it. The hub dates things by ``mono_ms`` where it can.
 """
 
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from functools import cache
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -22,6 +23,7 @@ Milliseconds: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 PulseMs: TypeAlias = Annotated[int, Meta(ge=500, le=int(MAX_ENERGISED_S * 1000))]
 Code: TypeAlias = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,47}$")]
+SealingKey: TypeAlias = Annotated[str, Meta(pattern="^[0-9A-Za-z+/]{43}=$")]
 Clock: TypeAlias = Literal["unsynced", "restored", "synced"]
 Scalar: TypeAlias = str | int | float | bool | None
 
@@ -81,6 +83,7 @@ class Birth(Message, frozen=True):
         lock_kinds: by door, what the lock does without power.
         liveness: the check in force; ``off`` is shown as a standing notice.
         engine: face engine and the digest of its weights, empty when face entry is off.
+        sealing_key: X25519 public key to seal templates to, base64; empty when face entry is off.
     """
 
     online: bool
@@ -98,6 +101,7 @@ class Birth(Message, frozen=True):
     capacity: Count
     liveness: Annotated[str, Meta(max_length=16)]
     engine: Annotated[str, Meta(max_length=120)]
+    sealing_key: Annotated[str, Meta(pattern="^([0-9A-Za-z+/]{43}=)?$")] = ""
 
 
 class Heartbeat(Message, frozen=True):
@@ -178,12 +182,14 @@ class Ack(Message, frozen=True):
         events: sequence numbers of events.
         readings: sequence numbers of readings.
         results: command ids whose final result is stored.
+        replicas: ids of sealed templates that the hub carries on.
     """
 
     install_id: Hex128
     events: list[int] = []
     readings: list[int] = []
     results: list[str] = []
+    replicas: list[str] = []
 
 
 class Order(Message, frozen=True):
@@ -354,9 +360,7 @@ PLAIN: Final[dict[str, type[Message]]] = {"event": EventBatch, "telemetry": Tele
 
 MessageT = TypeVar("MessageT", bound=Message)
 
-_DECODERS: Final[dict[type[Message], msgspec.json.Decoder[Any]]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (*SIGNED.values(), *PLAIN.values())
-}
+_decoder: Final = cache(msgspec.json.Decoder)
 
 
 def kind_of(body: Message) -> str:
@@ -381,7 +385,7 @@ def decode(payload: bytes, kind: type[MessageT], *, station: str | None = None) 
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise Refused("too_large", f"{len(payload)} bytes")
     try:
-        body: MessageT = _DECODERS[kind].decode(payload)
+        body: MessageT = _decoder(kind).decode(payload)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Refused("malformed", str(error)) from error
     if station is not None and body.station != station:

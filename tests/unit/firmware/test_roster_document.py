@@ -196,5 +196,5 @@ def test_a_week_has_seven_days() -> None:
 
 def test_a_roster_names_nobody_and_holds_no_secret() -> None:
     fields = {field.name for field in msgspec.structs.fields(RosterPerson)}
-    assert fields == {"id", "number", "groups", "active", "extended", "face", "consent"}
+    assert fields == {"id", "number", "groups", "active", "extended", "face", "consent", "replication"}
     assert {field.name for field in msgspec.structs.fields(PassKey)} == {"public"}
