@@ -41,6 +41,8 @@ class EventKind(StrEnum):
     PERSON_ERASED = "person.erased"
     CONSENT_GIVEN = "consent.given"
     CONSENT_WITHDRAWN = "consent.withdrawn"
+    TEMPLATE_REPLICATED = "template.replicated"
+    TEMPLATE_EXPIRED = "template.expired"
 
 
 class DoorState(StrEnum):

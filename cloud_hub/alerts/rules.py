@@ -116,6 +116,8 @@ NO_ALERT: Final = frozenset(
         EventKind.PERSON_ERASED,
         EventKind.CONSENT_GIVEN,
         EventKind.CONSENT_WITHDRAWN,
+        EventKind.TEMPLATE_REPLICATED,
+        EventKind.TEMPLATE_EXPIRED,
     }
 )
 """Events that only fill history. Every kind is in exactly one of the tables, or is ``OCCUPANCY_CHANGED``."""

@@ -167,6 +167,8 @@ EVENT_KINDS: Final[dict[str, str]] = {
     EventKind.PERSON_ERASED: mark("Somebody's data erased"),
     EventKind.CONSENT_GIVEN: mark("Consent given"),
     EventKind.CONSENT_WITHDRAWN: mark("Consent withdrawn"),
+    EventKind.TEMPLATE_REPLICATED: mark("Face data from another station"),
+    EventKind.TEMPLATE_EXPIRED: mark("Face data destroyed"),
 }
 
 ALERT_KINDS: Final[dict[str, str]] = {
