@@ -17,6 +17,7 @@ from cloud_hub.models.people import (
     RosterRevision,
     RosterState,
 )
+from cloud_hub.models.replica import Replica
 from cloud_hub.models.station import Door, ProcessStatus, Sensor, Station, StationStatus
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Person",
     "ProcessStatus",
     "Reading",
+    "Replica",
     "RosterRevision",
     "RosterState",
     "Sensor",

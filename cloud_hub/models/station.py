@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud_hub.db import Base, BigId
@@ -23,6 +23,7 @@ class Station(Base):
 
     Attributes:
         public_key: its Ed25519 public key, base64; what it signs is checked against this.
+        sealing_key: X25519 public key that others seal templates to, from its last birth; empty before the first.
         retired_at: no longer served; its history stays.
     """
 
@@ -33,6 +34,7 @@ class Station(Base):
     region: Mapped[str] = mapped_column(String(120), default="")
     time_zone: Mapped[str] = mapped_column(String(64), default="Asia/Shanghai")
     public_key: Mapped[str] = mapped_column(String(64))
+    sealing_key: Mapped[str] = mapped_column(String(44), default="", server_default=text("''"))
     created_at: Mapped[datetime]
     retired_at: Mapped[datetime | None]
 
