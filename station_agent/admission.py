@@ -13,6 +13,7 @@ from firmware_config.station import StationConfig
 from firmware_config.vocabulary import EventKind
 from firmware_config.wire import Scalar
 from station_agent import facts
+from station_agent.attempts import Attempts
 from station_agent.clock import Clock
 from station_agent.core import passes, policy
 from station_agent.core.denial import SOMEBODY, Waiting, WrongfulDenial
@@ -46,6 +47,8 @@ class Admission:
 
     Attributes:
         roster: in force; None before the first one.
+        prompts: by door, the reason code last shown to people; None once it is over. Other threads may read it.
+        prompted_s: by door, when that was, on the monotonic clock.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Admission:
         roster: Roster | None,
         counts: Counts,
         entries: Entries,
+        attempts: Attempts,
         put: Callable[[facts.Fact], None],
         record: Callable[[EventKind, Mapping[str, Scalar]], None],
     ) -> None:
@@ -66,10 +70,12 @@ class Admission:
         self._keepers = keepers
         self._counts = counts
         self._entries = entries
+        self._attempts = attempts
         self._put = put
         self._record = record
         self._waiting = {door: Waiting() for door in keepers}
         self.prompts: dict[str, str | None] = dict.fromkeys(keepers)
+        self.prompted_s = dict.fromkeys(keepers, clock.monotonic_s())
         self.roster: Roster | None = None
         self._keyring = Keyring([])
         self._use(roster)
@@ -82,14 +88,19 @@ class Admission:
         """Somebody is before a door."""
         self._tell(door, self._waiting[door].present(now_s=self._clock.monotonic_s()))
 
-    def prompt(self, door: str, reason: str) -> None:
-        """Somebody could do something better, for example come closer."""
+    def prompt(self, door: str, reason: str | None) -> None:
+        """Somebody could do something better, for example come closer; None takes back what was shown."""
+        self.prompted_s[door] = self._clock.monotonic_s()
         self.prompts[door] = reason
 
     def face_granted(self, door: str, person: str, data: Mapping[str, Scalar]) -> None:
         """A face was recognised as an enrolled person's."""
-        decision = self._decide(person, "face", door)
         facts_of_it = {"door": door, "via": "face", "person": person, **data}
+        if locked := self._attempts.refused("face", door):
+            self._deny(door, locked.reason, person, facts_of_it)
+            return
+        self._attempts.granted("face", door)
+        decision = self._decide(person, "face", door)
         if isinstance(decision, Deny):
             self._deny(door, decision.reason.value, person, facts_of_it)
         else:
@@ -104,6 +115,7 @@ class Admission:
             data: for the event.
             near: it came near an enrolled person.
         """
+        self._attempts.denied("face", door, reason)
         self._deny(door, reason, SOMEBODY if near else None, {"door": door, "via": "face", **data})
 
     def pass_seen(self, fact: facts.PassSeen) -> None:
@@ -113,9 +125,13 @@ class Admission:
         if self.roster is None:
             self._deny(fact.door, Refusal.NO_ROSTER.value, None, seen)
             return
+        if locked := self._attempts.refused("pass", fact.door):
+            self.prompt(fact.door, locked.reason)
+            return
         try:
             body = self._keyring.open(fact.text)
         except Refused as refused:
+            self._attempts.denied("pass", fact.door, refused.reason)
             self._deny(fact.door, refused.reason, None, seen)
             return
         seen |= {"pass": body.number, "person": body.holder}
@@ -124,6 +140,7 @@ class Admission:
         if reason := passes.refusal(
             body, at=at, station=self._config.station, roster=self.roster, counted=counted
         ):
+            self._attempts.denied("pass", fact.door, reason.value)
             self._deny(fact.door, reason.value, None if body.guest else body.holder, seen)
             return
         holder = Guest(body.holder, body.extended) if body.guest else body.holder
@@ -141,17 +158,44 @@ class Admission:
         )
         if fact.verdict is not True:
             reason = STORAGE if fact.verdict is False else fact.verdict.value
+            self._attempts.denied("pass", fact.door, reason)
             self._deny(fact.door, reason, None if body.guest else body.holder, seen)
             return
+        self._attempts.granted("pass", fact.door)
         if body.guest:
             self._entries.guest_admitted(policy.local_day(self._clock.stamp(), self._config.zone))
         grant = Grant(fact.grant.extended or body.extended, fact.grant.notes)
         self._open(fact.door, Cause(via="pass", person=body.holder), grant, seen)
 
+    def pin_good(self, door: str, person: str) -> str | None:
+        """A person's number and PIN were right. Returns why the door stays shut; None when it opens."""
+        decision = self._decide(person, "pin", door)
+        typed: dict[str, Scalar] = {"door": door, "via": "pin", "person": person}
+        if isinstance(decision, Deny):
+            self._deny(door, decision.reason.value, person, typed)
+            return decision.reason.value
+        self._open(door, Cause(via="pin", person=person), decision, typed)
+        return None
+
+    def pin_refused(self, door: str, reason: str, person: str | None) -> None:
+        """A number and PIN opened nothing. Wrong ones count for nobody as a wrongful denial: a guesser wants no help."""
+        typed: dict[str, Scalar] = {"door": door, "via": "pin"}
+        self._deny(door, reason, None, typed if person is None else {**typed, "person": person})
+
+    def under_duress(self, door: str, person: str) -> None:
+        """The PIN typed was the one that calls for help in silence: nothing at the station shows it."""
+        self._record(EventKind.ACCESS_DURESS, {"door": door, "person": person})
+
+    def help_asked(self, fact: facts.HelpAsked) -> None:
+        """Somebody pressed Help."""
+        self.present(fact.door)
+        self._record(EventKind.HELP_REQUESTED, {"door": fact.door})
+        fact.done()
+
     def entered(self, door: str, cause: Cause) -> None:
         """Somebody opened a door legally."""
         self._waiting[door].entered()
-        if cause.person is None or cause.via not in {"face", "pass"}:
+        if cause.person is None or cause.via not in {"face", "pass", "pin"}:
             return
         person = self.roster.people.get(cause.person) if self.roster else None
         groups = person.groups if person else []
@@ -190,12 +234,12 @@ class Admission:
         rules = self._rules[door]
         pulse_s = rules.extended_unlocked_s if grant.extended else rules.unlocked_s
         moved = self._keepers[door].grant(cause, pulse_s=pulse_s)
-        self.prompts[door] = None
+        self.prompt(door, None)
         notes: dict[str, Scalar] = {"notes": " ".join(grant.notes)} if grant.notes else {}
         self._record(EventKind.ACCESS_GRANTED, {**data, **notes, "pulsed": moved})
 
     def _deny(self, door: str, reason: str, person: str | None, data: Mapping[str, Scalar]) -> None:
-        self.prompts[door] = reason
+        self.prompt(door, reason)
         self._record(EventKind.ACCESS_DENIED, {**data, "reason": reason})
         now_s = self._clock.monotonic_s()
         self._tell(door, self._waiting[door].denied(person, reason=reason, now_s=now_s))

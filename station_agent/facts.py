@@ -1,13 +1,14 @@
 """Facts: everything the control thread is told. Past tense, immutable, put into one queue by whoever saw it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from firmware_config.passes import Pass
 from firmware_config.wire import Go, Order
 from station_agent.core.entry import Sighting
 from station_agent.core.passes import PassRefusal
+from station_agent.core.pins import PinVerdict
 from station_agent.core.policy import Grant, Refusal
 from station_agent.core.roster import Roster
 
@@ -79,6 +80,53 @@ class PassSpent:
     body: Pass
     grant: Grant
     verdict: PassRefusal | Refusal | bool
+
+
+@dataclass(frozen=True, slots=True)
+class PinAnswer:
+    """What the person at the kiosk is told.
+
+    Attributes:
+        reason: why the door stays shut; None when it opens.
+        wait_s: until the next attempt, when there were too many.
+    """
+
+    reason: str | None
+    wait_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PinTyped:
+    """A number and a PIN were typed at a door's kiosk; ``done`` hears the answer on the control thread and returns at once."""
+
+    door: str
+    number: str
+    pin: str = field(repr=False)
+    done: Callable[[PinAnswer], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PinJudged:
+    """What was typed is right or wrong; ``verdict`` is None when the disk refused, so that nothing was judged."""
+
+    typed: PinTyped
+    person: str | None
+    verdict: PinVerdict | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PinChosen:
+    """A person has set a PIN at the kiosk."""
+
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class HelpAsked:
+    """Somebody pressed Help at a door's kiosk; ``done`` is called once the event is handed to the store."""
+
+    door: str
+    done: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +210,10 @@ Fact: TypeAlias = (
     | FaceSeen
     | PassSeen
     | PassSpent
+    | PinTyped
+    | PinJudged
+    | PinChosen
+    | HelpAsked
     | RosterApplied
     | CameraChanged
     | SensorRead

@@ -17,6 +17,7 @@ from station_agent.core.door import DoorInput
 from station_agent.doorkeeper import Doorkeeper
 from station_agent.facts import Fact
 from station_agent.orders import Orders
+from station_agent.pin_entry import PinEntry
 from station_agent.room import Room
 from station_agent.visits import Visits
 
@@ -45,6 +46,7 @@ class ControlLoop:
         orders: Orders,
         visits: Visits,
         admission: Admission,
+        pins: PinEntry,
         room: Room,
         alive: Callable[[], None],
         changed: Callable[[], None],
@@ -68,6 +70,10 @@ class ControlLoop:
             facts.FaceSeen: visits.seen,
             facts.PassSeen: admission.pass_seen,
             facts.PassSpent: admission.pass_spent,
+            facts.PinTyped: pins.typed,
+            facts.PinJudged: pins.judged,
+            facts.PinChosen: pins.chosen,
+            facts.HelpAsked: admission.help_asked,
             facts.RosterApplied: admission.roster_applied,
             facts.CameraChanged: room.camera,
             facts.SensorRead: room.sensor,

@@ -5,17 +5,19 @@ import os
 import queue
 import secrets
 import signal
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
 from firmware_config.load import ConfigError
 from firmware_config.signing import Signer, Verifier, load_private_key
-from firmware_config.station import Station
+from firmware_config.station import Station, StationConfig
 from firmware_config.vocabulary import EventKind
 from station_agent import AGENT_VERSION
 from station_agent.admission import Admission
-from station_agent.clock import SystemClock
+from station_agent.attempts import Attempts
+from station_agent.clock import Clock, SystemClock
 from station_agent.core.alarm import Alarm
 from station_agent.core.commands import Commands
 from station_agent.core.occupancy import Occupancy
@@ -31,6 +33,7 @@ from station_agent.link.link import Link
 from station_agent.link.presence import Status
 from station_agent.loop import ControlLoop
 from station_agent.orders import Orders
+from station_agent.pin_entry import PinEntry
 from station_agent.room import Room
 from station_agent.simulate.stand import Stand
 from station_agent.store.credentials import Credentials
@@ -151,16 +154,14 @@ def _run(
         put=inbox.put,
         record=ledger.record,
     )
-    remembered = credentials.remembered()
-    admission = Admission(
+    admission, pins = _ways_in(
         config,
         clock=clock,
         keepers=keepers,
-        roster=roster.current,
-        counts=credentials,
-        entries=Entries(group_entered_ms=remembered.group_entered_ms, guests=remembered.guests),
-        put=inbox.put,
-        record=ledger.record,
+        roster=roster,
+        credentials=credentials,
+        inbox=inbox,
+        ledger=ledger,
     )
     ledger.join(room=room, orders=orders, admission=admission)
     visits = Visits(rules=config.face, accepted=lambda: eyes.acceptance, doors=keepers, admission=admission)
@@ -177,6 +178,7 @@ def _run(
         orders=orders,
         visits=visits,
         admission=admission,
+        pins=pins,
         room=room,
         alive=watchdog.feed,
         changed=link.changed,
@@ -209,6 +211,33 @@ def _run(
         rack.release()
         ledger.record(EventKind.STATION_STOPPED, {})
         store.barrier(STOP_S)
+
+
+def _ways_in(
+    config: StationConfig,
+    *,
+    clock: Clock,
+    keepers: Mapping[str, Doorkeeper],
+    roster: RosterStore,
+    credentials: Credentials,
+    inbox: queue.SimpleQueue[Fact],
+    ledger: Ledger,
+) -> tuple[Admission, PinEntry]:
+    """Who may come in, whatever way, and what failed attempts cost."""
+    remembered = credentials.remembered()
+    attempts = Attempts(remembered.tallies, clock=clock, keep=credentials.keep_tallies, record=ledger.record)
+    admission = Admission(
+        config,
+        clock=clock,
+        keepers=keepers,
+        roster=roster.current,
+        counts=credentials,
+        entries=Entries(group_entered_ms=remembered.group_entered_ms, guests=remembered.guests),
+        attempts=attempts,
+        put=inbox.put,
+        record=ledger.record,
+    )
+    return admission, PinEntry(admission=admission, attempts=attempts, judge=credentials, put=inbox.put)
 
 
 def _status(loop: ControlLoop, eyes: Eyes) -> Status:
