@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
 from station_agent.errors import AgentError
+from station_agent.store import consents
+from station_agent.store.consents import Said, UsedCode
 from station_agent.store.db import Schema, open_database
 from station_agent.store.gallery_key import gallery_key
 
@@ -51,6 +53,7 @@ SCHEMA: Final = Schema(
             CONSTRAINT template_nonce_length CHECK (length(nonce) = 12)
         ) STRICT;
         """,
+        consents.TABLES,
     ),
 )
 
@@ -62,6 +65,13 @@ PERSON_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 _NONCE_BYTES: Final = 12
 """AES-256-GCM with random nonces of 96 bits: far below 2^32 sealings under one key (NIST SP 800-38D, 8.3)."""
+
+
+class CodeUsedError(AgentError, ValueError):
+    """An enrolment code is used a second time."""
+
+    def __init__(self) -> None:
+        super().__init__("this enrolment code was used before")
 
 
 class TemplateDamagedError(AgentError, RuntimeError):
@@ -140,6 +150,8 @@ class PeopleStore:
         *,
         engine: str,
         digest: str,
+        said: Said | None = None,
+        code: UsedCode | None = None,
     ) -> None:
         """Keep a person's templates of one engine, in place of those they had of it.
 
@@ -148,8 +160,11 @@ class PeopleStore:
             templates: shape (K, D), K >= 1.
             engine: its name.
             digest: of its weights.
+            said: what they said at the kiosk, kept with the templates.
+            code: the enrolment code, used up with it.
 
         Raises:
+            CodeUsedError: the code was used before; nothing was changed.
             ValueError: an id that is not pseudonymous, or no template.
             sqlite3.Error: the disk refused; nothing was changed.
         """
@@ -161,20 +176,39 @@ class PeopleStore:
             raise ValueError(f"templates of shape {templates.shape} where (K, D) is expected")
         sealed = list(self._seal(person.id, engine, digest, templates))
         with self._transaction() as connection:
+            if code is not None and not consents.use(connection, code, now_ms=person.enrolled_at_ms):
+                raise CodeUsedError
             _enrol(connection, person, engine, digest, sealed)
+            if said is not None:
+                consents.put(connection, person.id, said)
         log.info("person_enrolled", extra={"person": person.id, "templates": len(sealed)})
 
-    def erase(self, person: str, *, erased_at_ms: int) -> bool:
+    def erase(
+        self, person: str, *, erased_at_ms: int, said: Said | None = None, code: UsedCode | None = None
+    ) -> bool:
         """Destroy a person's templates. What stays is that there was such an id, and when it went.
+
+        Args:
+            person: whose.
+            erased_at_ms: milliseconds since the Unix epoch.
+            said: that they withdrew, when they did so at the kiosk; nothing else they said is kept.
+            code: the enrolment code they proved themselves with, used up with it.
 
         Returns:
             False when nobody of that id is enrolled.
 
         Raises:
+            CodeUsedError: the code was used before; nothing was changed.
             sqlite3.Error: the disk refused; nothing was changed.
         """
         with self._transaction() as connection:
+            if code is not None and not consents.use(connection, code, now_ms=erased_at_ms):
+                raise CodeUsedError
             erased = _erase(connection, person, erased_at_ms)
+            if said is None:
+                consents.forget(connection, person)
+            else:
+                consents.put(connection, person, said)
         if erased:
             with self._turn:
                 # the log still holds the pages as they were: fold it in and cut it to nothing
@@ -189,6 +223,16 @@ class PeopleStore:
                 "SELECT id, enrolled_at_ms, consent FROM person WHERE erased_at_ms IS NULL ORDER BY id"
             ).fetchall()
         return [Person(*row) for row in rows]
+
+    def said(self) -> dict[str, Said]:
+        """By person, the latest they said at this kiosk."""
+        with self._transaction() as connection:
+            return consents.every(connection)
+
+    def used(self, digest: str) -> bool:
+        """Whether an enrolment code was used here."""
+        with self._transaction() as connection:
+            return consents.used(connection, digest)
 
     def sealed_digests(self) -> list[tuple[str, list[bytes]]]:
         """Everybody enrolled, with the SHA-256 of each of their sealed templates: for the root of an erasure receipt."""

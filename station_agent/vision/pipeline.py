@@ -7,7 +7,8 @@ happens is logged, the camera counts as lost, and is opened again after a growin
 import logging
 import threading
 from collections.abc import Callable
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from station_agent.clock import Clock
 from station_agent.facts import CameraChanged, FaceSeen, PassSeen
@@ -30,6 +31,19 @@ SETTLED_S: Final = 6.0
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 """Pauses before opening a lost camera again: doubled each time, back to the first once a frame was judged."""
+
+
+class Taker(Protocol):
+    """Whoever borrows a camera, to enrol somebody for one."""
+
+    def step(self, frame: Frame) -> None:
+        """Take one frame, on the vision thread. What it raises ends the loan."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loan:
+    taker: Taker
+    until_s: float
 
 
 class VisionThread:
@@ -66,6 +80,7 @@ class VisionThread:
         self._put = put
         self._clock = clock
         self._camera: Camera | None = None
+        self._loan: _Loan | None = None
         self._opened_s = 0.0
         self._present = True
         self._pause_s = FIRST_PAUSE_S
@@ -85,6 +100,19 @@ class VisionThread:
     def use(self, gallery: Gallery) -> None:
         """Search in another gallery from the next frame on. Any thread."""
         self._sight.gallery = gallery
+
+    def lend(self, taker: Taker, *, until_s: float) -> None:
+        """Give each frame to somebody else instead of entry by face. Passes go on being read. Any thread.
+
+        Args:
+            taker: in place of one before.
+            until_s: monotonic time at which the loan ends by itself.
+        """
+        self._loan = _Loan(taker, until_s)
+
+    def give_back(self) -> None:
+        """End a loan; entry by face goes on with the next frame. Harmless without one. Any thread."""
+        self._loan = None
 
     def turn(self) -> float:
         """One step: open the camera if need be, read, judge. The thread does nothing else.
@@ -129,6 +157,9 @@ class VisionThread:
         return self._camera
 
     def _judge(self, frame: Frame) -> None:
+        if (loan := self._loan) is not None and frame.taken_s < loan.until_s:
+            self._hand_over(frame, loan)
+            return
         if not self._gate.opens(frame):
             return
         if (code := self._qr.read(frame)) is not None:
@@ -139,6 +170,15 @@ class VisionThread:
         elif frame.taken_s - self._gate.face_s > LINGER_S:
             return  # an empty doorway is no news
         self._put(FaceSeen(self._door, sighting))
+
+    def _hand_over(self, frame: Frame, loan: _Loan) -> None:
+        if (code := self._qr.read(frame)) is not None:
+            self._put(PassSeen(self._door, code))
+        try:
+            loan.taker.step(frame)
+        except BaseException:
+            self._loan = None
+            raise
 
     def _is_back(self) -> None:
         if self._present:
