@@ -1,17 +1,15 @@
 """Languages of the pages. Catalogues are the ``.po`` files themselves, read once; English texts are the keys."""
 
-import io
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from babel.support import Translations
 from flask import Flask, current_app, g, has_request_context, request
 
-LANGUAGES: Final = {"zh_CN": "中文", "en": "English"}
-"""By code, the name that its readers know it by."""
+from firmware_config.catalogues import LANGUAGES, open_catalogue
+
+__all__ = ["COOKIE", "LANGUAGES", "catalogue_path", "gettext", "language", "mark", "ngettext", "set_up"]
 
 COOKIE: Final = "yizhan-language"
 _FOLDER: Final = Path(__file__).parent / "translations"
@@ -24,12 +22,7 @@ def catalogue_path(language: str) -> Path:
 
 @cache
 def _translations(language: str) -> Translations:
-    with catalogue_path(language).open("rb") as source:
-        catalogue = read_po(source, locale=language)
-    compiled = io.BytesIO()
-    write_mo(compiled, catalogue)
-    compiled.seek(0)
-    return Translations(compiled)
+    return open_catalogue(catalogue_path(language), language)
 
 
 def mark(text: str) -> str:
