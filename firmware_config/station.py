@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
+from firmware_config.kiosk import Kiosk
 from firmware_config.load import ConfigError, Section, load
 from firmware_config.profiles import HardwareProfile, load_profile
 from firmware_config.units import MAX_ENERGISED_S, Name, Port, Ratio, Sha256, StationId, Text
@@ -119,6 +120,32 @@ class FaceModels(Section):
     recogniser_sha256: Sha256
 
 
+class PassiveLiveness(Section):
+    """The network that judges single pictures. None ships with the agent: whoever installs a station brings a licensed one.
+
+    Attributes:
+        model: ONNX file.
+        sha256: of that file.
+        manifest: TOML file that says how the network wants its input (docs/liveness.md).
+    """
+
+    model: Path
+    sha256: Sha256
+    manifest: Path
+
+
+class ActiveLiveness(Section):
+    """The challenge: moves in random order that a person is asked for once they are recognised.
+
+    Attributes:
+        steps: moves asked for. A film of passed moves passes one time in 6 with two, in 12 with three, in 24 with four.
+        limit_s: time for all of it.
+    """
+
+    steps: Annotated[int, Field(ge=2, le=4)] = 2
+    limit_s: Annotated[float, Field(ge=3, le=6)] = 6.0
+
+
 class FaceEntry(Section):
     """Entry by face.
 
@@ -127,6 +154,8 @@ class FaceEntry(Section):
         engine: what finds and describes faces; templates of one engine mean nothing to the other.
         liveness: the check against pictures and replays. ``off`` must be written out: it lowers safety, and the hub
             shows it.
+        passive: the network, where ``liveness`` is ``passive`` or ``both``; nowhere else.
+        active: the challenge, where ``liveness`` is ``active`` or ``both``; nowhere else, and it may be left out.
         fpir: share of strangers' visits that may open the door, 0 to 1. The least score of a match follows from it
             and from how many people are enrolled (docs/face-entry.md).
         threshold: least score of a match, where the installer asks for more than that; never for less.
@@ -138,7 +167,9 @@ class FaceEntry(Section):
 
     enabled: bool = True
     engine: Literal["opencv", "face-recognition"] = "opencv"
-    liveness: Literal["off"]
+    liveness: Literal["off", "passive", "active", "both"]
+    passive: PassiveLiveness | None = None
+    active: ActiveLiveness | None = None
     fpir: Annotated[float, Field(ge=1e-4, le=1e-2)] = 1e-3
     threshold: Annotated[float, Field(ge=0.3, le=0.95)] | None = None
     margin: Annotated[float, Field(ge=0.0, le=0.5)] = 0.06
@@ -151,6 +182,25 @@ class FaceEntry(Section):
         """A visit must be able to agree before it is denied."""
         if self.agreeing_frames > self.judged_frames:
             message = "`agreeing_frames` must not exceed `judged_frames`"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def parts_of_liveness(self) -> Self:
+        """A section that its mode does not use would look like a check that is made."""
+        if self.liveness in {"passive", "both"} and self.passive is None:
+            message = (
+                f'`liveness = "{self.liveness}"` needs [face.passive] with `model`, `sha256` and `manifest`'
+            )
+            raise ValueError(message)
+        if self.liveness not in {"passive", "both"} and self.passive is not None:
+            message = f'[face.passive] is not used by `liveness = "{self.liveness}"`'
+            raise ValueError(message)
+        if self.liveness not in {"active", "both"} and self.active is not None:
+            message = f'[face.active] is not used by `liveness = "{self.liveness}"`'
+            raise ValueError(message)
+        if self.liveness != "off" and self.engine != "opencv":
+            message = f'`liveness = "{self.liveness}"` needs the engine opencv: {self.engine} finds no mouth'
             raise ValueError(message)
         return self
 
@@ -221,6 +271,7 @@ class StationConfig(Section):
     occupancy: Occupancy
     access: AccessRules = AccessRules()
     siren: Siren = Siren()
+    kiosk: Kiosk = Kiosk()
 
     @field_validator("time_zone")
     @classmethod
@@ -238,6 +289,23 @@ class StationConfig(Section):
             message = f"doors: named twice: {', '.join(doubled)}"
             raise ValueError(message)
         return self
+
+    @model_validator(mode="after")
+    def kiosk_stands_at_a_door(self) -> Self:
+        """A page that opens a door must know which."""
+        doors = [door.id for door in self.doors]
+        if self.kiosk.door is not None and self.kiosk.door not in doors:
+            message = f"kiosk.door: {self.kiosk.door!r} is no door of this station; there are {', '.join(doors)}"
+            raise ValueError(message)
+        if self.kiosk.enabled and self.kiosk.door is None and len(doors) > 1:
+            message = f"kiosk.door: must be named, because there are several: {', '.join(doors)}"
+            raise ValueError(message)
+        return self
+
+    @property
+    def kiosk_door(self) -> str:
+        """The door the kiosk stands at."""
+        return self.kiosk.door or self.doors[0].id
 
     @property
     def zone(self) -> ZoneInfo:

@@ -12,7 +12,9 @@ Rules
   6. A visit is decided once. After a grant it decides nothing more, however long it lasts; after a denial a further try
      begins once the person has stayed for ``RETRY_S``.
   7. While a try is undecided, each reason for which a frame could not be used is prompted once a visit.
-  8. Whatever is missing counts against a grant: no score, no margin, or no comparison with the visit's first face.
+  8. What is granted here is a recognition. Whoever asks for more than that (``core.visit``) takes it back when the rest
+     fails: the try then counts as denied.
+  9. Whatever is missing counts against a grant: no score, no margin, or no comparison with the visit's first face.
 
 The vision thread keeps the visit's first usable face to compare the next ones with, by the same rule 1.
 """
@@ -163,8 +165,30 @@ class Entry:
 
     def __init__(self) -> None:
         self._visit: _Visit | None = None
+        self._begun = 0
         self._newest_s = -math.inf
         self._face_s = -math.inf
+
+    @property
+    def visit(self) -> int:
+        """Number of the visit that goes on; 0 for an empty doorway."""
+        return 0 if self._visit is None else self._begun
+
+    @property
+    def judging(self) -> bool:
+        """A try with usable frames waits for its decision."""
+        return self._visit is not None and not self._visit.decided and bool(self._visit.judged)
+
+    def retract(self, now_s: float) -> None:
+        """Take the visit's grant back (rule 8)."""
+        if self._visit is not None and self._visit.granted:
+            self._visit.granted = False
+            self._visit.denied_s = max(self._newest_s, now_s)
+
+    def start_over(self) -> None:
+        """Forget the frames of a try that is not decided yet."""
+        if self._visit is not None:
+            self._visit.judged = []
 
     def step(self, sighting: Sighting, rules: EntryRules) -> list[Outcome]:
         """Take one frame's sighting; say what follows from it, mostly nothing."""
@@ -190,6 +214,7 @@ class Entry:
         visit = self._visit
         if visit is None or (visit.compared and sighting.usable and not _same_person(sighting)):
             visit = self._visit = _Visit(sighting.taken_s)
+            self._begun += 1
         visit.compared = visit.compared or sighting.usable
         return visit
 
@@ -211,20 +236,20 @@ def _prompt(visit: _Visit, reason: str | None) -> list[Outcome]:
     return [Prompt(reason)]
 
 
-def _speaks_for(sighting: Sighting, rules: EntryRules) -> str | None:
+def speaks_for(sighting: Sighting, rules: EntryRules) -> str | None:
     """The person a frame speaks for, by rule 3. Comparisons are written so that a NaN speaks for nobody."""
     close_enough = sighting.score >= rules.threshold and sighting.margin >= rules.margin
     return sighting.person if close_enough else None
 
 
 def _decide(visit: _Visit, now_s: float, rules: EntryRules) -> list[Outcome]:
-    votes = Counter(person for frame in visit.judged if (person := _speaks_for(frame, rules)) is not None)
+    votes = Counter(person for frame in visit.judged if (person := speaks_for(frame, rules)) is not None)
     waited_s = now_s - visit.began_s
     if len(votes) == 1:
         ((person, frames),) = votes.items()
         if frames >= max(2, rules.agreeing_frames):
             visit.granted = True
-            agreeing = [frame for frame in visit.judged if _speaks_for(frame, rules) == person]
+            agreeing = [frame for frame in visit.judged if speaks_for(frame, rules) == person]
             return [
                 Granted(
                     person=person,

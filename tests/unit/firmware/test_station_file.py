@@ -58,6 +58,46 @@ def test_liveness_must_be_written_out(station_file: Path) -> None:
         load_station(change(station_file, 'liveness = "off"', ""))
 
 
+PASSIVE = '[face.passive]\nmodel = "liveness.onnx"\nmanifest = "liveness.toml"\nsha256 = "' + "a" * 64 + '"\n'
+ACTIVE = "[face.active]\nsteps = 3\nlimit_s = 5.0\n"
+
+
+@pytest.mark.parametrize(
+    ("mode", "sections"),
+    [("passive", PASSIVE), ("active", ""), ("active", ACTIVE), ("both", PASSIVE), ("both", PASSIVE + ACTIVE)],
+)
+def test_a_mode_of_liveness_comes_with_the_parts_it_uses(
+    station_file: Path, mode: str, sections: str
+) -> None:
+    face = load_station(
+        change(station_file, 'liveness = "off"\n', f'liveness = "{mode}"\n{sections}')
+    ).config.face
+    assert (face.liveness, face.passive is None, face.active is None) == (
+        mode,
+        PASSIVE not in sections,
+        ACTIVE not in sections,
+    )
+
+
+@pytest.mark.parametrize(
+    ("face", "told"),
+    [
+        ('liveness = "passive"', r'face: `liveness = "passive"` needs \[face\.passive\]'),
+        ('liveness = "both"\n' + ACTIVE, r'face: `liveness = "both"` needs \[face\.passive\]'),
+        ('liveness = "off"\n' + PASSIVE, r"face: \[face\.passive\] is not used by"),
+        ('liveness = "passive"\n' + PASSIVE + ACTIVE, r"face: \[face\.active\] is not used by"),
+        ('liveness = "sometimes"', r"face\.liveness: Input should be 'off', 'passive', 'active' or 'both'"),
+        ('liveness = "active"\n[face.active]\nsteps = 1', r"face\.active\.steps: "),
+        ('liveness = "active"\n[face.active]\nlimit_s = 6.5', r"face\.active\.limit_s: "),
+        ('liveness = "active"\nengine = "face-recognition"', r"face: .* needs the engine opencv"),
+        ('liveness = "passive"\n' + PASSIVE.replace("a" * 64, "a"), r"face\.passive\.sha256: "),
+    ],
+)
+def test_a_fault_in_liveness_is_told_with_its_key(station_file: Path, face: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        load_station(change(station_file, 'liveness = "off"', face))
+
+
 def test_clear_text_is_refused_beyond_this_machine(station_file: Path) -> None:
     with pytest.raises(ConfigError, match="broker: `tls = false` is for a broker on this machine"):
         load_station(change(station_file, 'host = "127.0.0.1"', 'host = "broker.example"'))
