@@ -16,6 +16,7 @@ from station_agent import facts
 from station_agent.attempts import Attempts
 from station_agent.clock import Clock
 from station_agent.core import passes, policy
+from station_agent.core.consents import Consents
 from station_agent.core.denial import SOMEBODY, Waiting, WrongfulDenial
 from station_agent.core.passes import Counted, PassRefusal
 from station_agent.core.policy import Deny, Entries, Grant, Guest, Refusal
@@ -61,6 +62,7 @@ class Admission:
         counts: Counts,
         entries: Entries,
         attempts: Attempts,
+        consents: Consents,
         put: Callable[[facts.Fact], None],
         record: Callable[[EventKind, Mapping[str, Scalar]], None],
     ) -> None:
@@ -71,6 +73,7 @@ class Admission:
         self._counts = counts
         self._entries = entries
         self._attempts = attempts
+        self._consents = consents
         self._put = put
         self._record = record
         self._waiting = {door: Waiting() for door in keepers}
@@ -83,6 +86,19 @@ class Admission:
     def roster_applied(self, fact: facts.RosterApplied) -> None:
         """A newer roster is in force, from this moment on."""
         self._use(fact.roster)
+
+    def face_consent_said(self, fact: facts.FaceConsentSaid) -> None:
+        """Somebody agreed to the use of their face here, or withdrew: it counts from this moment on."""
+        self._consents.said(fact.person, fact.word)
+
+    def attempt_begun(self, fact: facts.AttemptBegun) -> None:
+        """Somebody proves at a kiosk who they are, for something else than to come in."""
+        fact.done(self._attempts.begin(fact.method, fact.door, fact.person))
+
+    def attempt_ended(self, fact: facts.AttemptEnded) -> None:
+        """What they typed was right or wrong."""
+        end = self._attempts.succeeded if fact.good else self._attempts.failed
+        end(fact.method, fact.door, fact.person)
 
     def present(self, door: str) -> None:
         """Somebody is before a door."""
@@ -216,6 +232,7 @@ class Admission:
             roster=self.roster,
             entries=self._entries,
             without_roster=self._config.access.without_roster,
+            consents=self._consents,
         )
 
     def _spend(self, door: str, body: Pass, grant: Grant) -> None:

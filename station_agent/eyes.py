@@ -1,16 +1,22 @@
 """Everything that sees: one face engine, the enrolled people, and a vision thread per camera."""
 
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from firmware_config.profiles import CameraWiring
 from firmware_config.station import Station
 from station_agent.clock import Clock
+from station_agent.core.consents import Word
 from station_agent.core.threshold import GalleryTooLargeError
 from station_agent.errors import AgentError
 from station_agent.facts import Fact
+from station_agent.store.consents import Said, UsedCode
 from station_agent.store.people import PeopleStore, Person
 from station_agent.vision.acceptance import Acceptance, Policy
 from station_agent.vision.camera import Camera, PushedCamera, open_camera
@@ -54,6 +60,7 @@ class Eyes:
         self._clock = clock
         self._parts = ExitStack()
         self._threads: list[VisionThread] = []
+        self._changing = threading.Lock()
         self.engine_name = ""
         self.acceptance = Acceptance()
         if not station.config.face.enabled:
@@ -105,17 +112,11 @@ class Eyes:
                 one good face.
         """
         self._refuse_when_off()
-        try:
-            self._policy.refuse_one_more(self._searched, person)
-        except GalleryTooLargeError as error:
-            raise AgentError(str(error)) from error
         templates = enrol_from_images(self._engine, pictures)
-        someone = Person(id=person, enrolled_at_ms=self._clock.stamp().wall_ms, consent=SIMULATED_CONSENT)
         try:
-            self._people.enrol(someone, templates, engine=self._engine.name, digest=self._engine.digest)
-        except ValueError as error:
+            self._enrol(person, templates, None, None)
+        except (GalleryTooLargeError, ValueError) as error:
             raise AgentError(str(error)) from error
-        self._search_in(self._gallery())
         return len(templates)
 
     def erase(self, person: str) -> bool:
@@ -125,17 +126,44 @@ class Eyes:
             AgentError: face entry is off.
         """
         self._refuse_when_off()
-        erased = self._people.erase(person, erased_at_ms=self._clock.stamp().wall_ms)
-        self._search_in(self._gallery())
-        return erased
+        return self._erase(person, None, None)
 
-    def forget(self, person: str) -> bool:
+    def forget(self, person: str, *, said: Said | None = None, code: UsedCode | None = None) -> bool:
         """As ``erase``, and False when face entry is off: nothing is kept then."""
-        return bool(self.engine_name) and self.erase(person)
+        return bool(self.engine_name) and self._erase(person, said, code)
+
+    def words(self) -> dict[str, Word]:
+        """By person, the latest they said at this kiosk."""
+        if not self.engine_name:
+            return {}
+        return {person: said.word for person, said in self._people.said().items()}
 
     def sealed_digests(self) -> list[tuple[str, list[bytes]]]:
         """Everybody enrolled, with the digests of their sealed templates."""
         return self._people.sealed_digests() if self.engine_name else []
+
+    def _enrol(
+        self, person: str, templates: NDArray[np.float32], said: Said | None, code: UsedCode | None
+    ) -> None:
+        someone = Person(
+            id=person,
+            enrolled_at_ms=self._clock.stamp().wall_ms,
+            consent=said.reference if said else SIMULATED_CONSENT,
+        )
+        engine = self._engine
+        with self._changing:
+            self._policy.refuse_one_more(self._searched, person)
+            self._people.enrol(
+                someone, templates, engine=engine.name, digest=engine.digest, said=said, code=code
+            )
+            self._search_in(self._gallery())
+
+    def _erase(self, person: str, said: Said | None, code: UsedCode | None) -> bool:
+        with self._changing:
+            now_ms = self._clock.stamp().wall_ms
+            erased = self._people.erase(person, erased_at_ms=now_ms, said=said, code=code)
+            self._search_in(self._gallery())
+        return erased
 
     def _refuse_when_off(self) -> None:
         if not self.engine_name:

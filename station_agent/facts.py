@@ -6,7 +6,9 @@ from typing import TypeAlias
 
 from firmware_config.passes import Pass
 from firmware_config.wire import Go, Order
+from station_agent.core.consents import Word
 from station_agent.core.entry import Sighting
+from station_agent.core.lockout import Locked, Method, Subject
 from station_agent.core.passes import PassRefusal
 from station_agent.core.pins import PinVerdict
 from station_agent.core.policy import Grant, Refusal
@@ -122,6 +124,39 @@ class PinChosen:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptBegun:
+    """Somebody proves at a door's kiosk who they are; ``done`` hears on the control thread whether it may be judged.
+
+    Attributes:
+        person: whom it names; None when it names nobody.
+        done: takes the counts that must be on disk before, or why it is not judged; returns at once.
+    """
+
+    method: Method
+    door: str
+    person: str | None
+    done: Callable[[Locked | dict[Subject, int]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """It was judged."""
+
+    method: Method
+    door: str
+    person: str | None
+    good: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FaceConsentSaid:
+    """A person agreed to the use of their face at the kiosk, or withdrew; None when all of them was erased."""
+
+    person: str
+    word: Word | None
+
+
+@dataclass(frozen=True, slots=True)
 class HelpAsked:
     """Somebody pressed Help at a door's kiosk; ``done`` is called once the event is handed to the store."""
 
@@ -213,6 +248,9 @@ Fact: TypeAlias = (
     | PinTyped
     | PinJudged
     | PinChosen
+    | AttemptBegun
+    | AttemptEnded
+    | FaceConsentSaid
     | HelpAsked
     | RosterApplied
     | CameraChanged

@@ -20,6 +20,7 @@ from station_agent.attempts import Attempts
 from station_agent.clock import Clock, SystemClock
 from station_agent.core.alarm import Alarm
 from station_agent.core.commands import Commands
+from station_agent.core.consents import Consents, Word
 from station_agent.core.occupancy import Occupancy
 from station_agent.core.policy import Entries
 from station_agent.devices.rack import Rack
@@ -102,6 +103,8 @@ def _run(
         credentials=credentials,
         signer=signer,
         clock=clock,
+        roster_version=lambda: roster.current.version if roster.current else 0,
+        put=inbox.put,
         record=ledger.record,
     )
     eraser.resume()
@@ -160,6 +163,7 @@ def _run(
         keepers=keepers,
         roster=roster,
         credentials=credentials,
+        words=eyes.words(),
         inbox=inbox,
         ledger=ledger,
     )
@@ -220,6 +224,7 @@ def _ways_in(
     keepers: Mapping[str, Doorkeeper],
     roster: RosterStore,
     credentials: Credentials,
+    words: Mapping[str, Word],
     inbox: queue.SimpleQueue[Fact],
     ledger: Ledger,
 ) -> tuple[Admission, PinEntry]:
@@ -234,6 +239,7 @@ def _ways_in(
         counts=credentials,
         entries=Entries(group_entered_ms=remembered.group_entered_ms, guests=remembered.guests),
         attempts=attempts,
+        consents=Consents(words),
         put=inbox.put,
         record=ledger.record,
     )

@@ -4,7 +4,8 @@ Rules
   1. Who they are was found out before: by face, pass or PIN. This decides whether, never who.
   2. A person enters who is on the roster, active, and in a group that is open now and may use this door. One such group
      is enough; otherwise the most hopeful reason is told.
-  3. Entry by face also needs the roster's word that face is allowed.
+  3. Entry by face also needs the roster's word that face is allowed, or the person's own, given at this station's kiosk
+     under this very roster; their withdrawal here beats it (``core.consents``).
   4. Hours need a synchronised clock, except for a group that is always open. Doubt means no.
   5. Without any roster, what the configuration says: ``nobody``, or ``enrolled``: faces enrolled at this very station.
      Passes and PINs need a roster in any case.
@@ -24,6 +25,7 @@ from zoneinfo import ZoneInfo
 
 from firmware_config.roster import Group
 from station_agent.core.commands import Moment
+from station_agent.core.consents import Consents
 from station_agent.core.roster import Freshness, Roster
 from station_agent.core.schedule import Current, always_open, at_station, current
 
@@ -167,6 +169,7 @@ def decide(
     roster: Roster | None,
     entries: Entries,
     without_roster: WithoutRoster,
+    consents: Consents | None = None,
 ) -> Decision:
     """Decide one entry.
 
@@ -179,10 +182,12 @@ def decide(
         roster: in force; None when there is none.
         entries: who has entered.
         without_roster: whom to let in while there is no roster (rule 5).
+        consents: what people said at this station's kiosk.
     """
     if roster is None:
         return _without(who, via, at, entries, without_roster)
-    scene = _Scene(door=door, at=at, zone=zone, roster=roster, entries=entries)
+    said = Consents() if consents is None else consents
+    scene = _Scene(door=door, at=at, zone=zone, roster=roster, entries=entries, consents=said)
     if isinstance(who, Guest):
         reason, extended = _guest(scene), who.extended
     else:
@@ -205,6 +210,7 @@ class _Scene:
     zone: ZoneInfo
     roster: Roster
     entries: Entries
+    consents: Consents
 
 
 def _without(
@@ -222,7 +228,9 @@ def _person(who: str, via: Way, scene: _Scene) -> Refusal | None:
         return Refusal.NOT_ON_ROSTER
     if not person.active:
         return Refusal.PERSON_INACTIVE
-    if via == "face" and not person.face:
+    if via == "face" and not scene.consents.face_allowed(
+        who, roster_says=person.face, version=scene.roster.version
+    ):
         return Refusal.FACE_NOT_ALLOWED
     reasons = {_group(scene.roster.groups[group], scene) for group in person.groups}
     if None in reasons:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from firmware_config.wire import Erase
 from station_agent.store.db import Schema, open_database
@@ -59,11 +59,27 @@ SCHEMA: Final = Schema(
             wall_ms INTEGER
         ) STRICT;
         """,
+        """
+        ALTER TABLE erasure ADD COLUMN face_only INTEGER NOT NULL DEFAULT 0
+            CONSTRAINT ck_erasure_face_only CHECK (face_only IN (0, 1));
+        """,
     ),
 )
 
 KEPT_ERASURES: Final = 10_000
 """Receipts kept to answer an old request again."""
+
+
+class Unfinished(NamedTuple):
+    """A request that was begun and not finished: a crash cut it off.
+
+    Attributes:
+        face_only: the person withdrew their face; PIN and passes stay.
+    """
+
+    request_id: str
+    person: str
+    face_only: bool
 
 
 class CredentialFile:
@@ -124,24 +140,25 @@ class Erasures:
     def __init__(self, file: CredentialFile) -> None:
         self._file = file
 
-    def begin(self, request: Erase) -> str | None:
+    def begin(self, request: Erase, *, face_only: bool = False) -> str | None:
         """Put on disk that a person is to be erased, before anything is. Returns the receipt when it was done before."""
         with self._file.transaction() as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO erasure (request_id, person) VALUES (?, ?)",
-                (request.request_id, request.person),
+                "INSERT OR IGNORE INTO erasure (request_id, person, face_only) VALUES (?, ?, ?)",
+                (request.request_id, request.person, face_only),
             )
             row = connection.execute(
                 "SELECT receipt FROM erasure WHERE request_id = ?", (request.request_id,)
             ).fetchone()
         return None if row[0] is None else str(row[0])
 
-    def unfinished(self) -> list[tuple[str, str]]:
-        """Requests that were begun and not finished, by request id and person: a crash cut them off."""
+    def unfinished(self) -> list[Unfinished]:
+        """In the order in which they were begun."""
         with self._file.transaction() as connection:
-            return connection.execute(
-                "SELECT request_id, person FROM erasure WHERE receipt IS NULL ORDER BY id"
+            rows = connection.execute(
+                "SELECT request_id, person, face_only FROM erasure WHERE receipt IS NULL ORDER BY id"
             ).fetchall()
+        return [Unfinished(request_id, person, bool(face_only)) for request_id, person, face_only in rows]
 
     def finish(self, request_id: str, receipt: str) -> None:
         """Everything is erased: keep the receipt's event data, JSON text, to answer the same request again."""

@@ -198,12 +198,11 @@ class PeopleStore:
             False when nobody of that id is enrolled.
 
         Raises:
-            CodeUsedError: the code was used before; nothing was changed.
             sqlite3.Error: the disk refused; nothing was changed.
         """
         with self._transaction() as connection:
-            if code is not None and not consents.use(connection, code, now_ms=erased_at_ms):
-                raise CodeUsedError
+            if code is not None:
+                consents.use(connection, code, now_ms=erased_at_ms)
             erased = _erase(connection, person, erased_at_ms)
             if said is None:
                 consents.forget(connection, person)

@@ -15,6 +15,7 @@ from firmware_config.wire import Scalar
 from station_agent import facts
 from station_agent.admission import Admission
 from station_agent.attempts import Attempts
+from station_agent.core.consents import Consents
 from station_agent.core.door import DoorInput
 from station_agent.core.lockout import Subject
 from station_agent.core.pins import PinVerdict
@@ -146,6 +147,7 @@ def door_of(config: StationConfig, *, tallies: Mapping[Subject, int] | None = No
         counts=disk,
         entries=Entries(),
         attempts=attempts,
+        consents=Consents(),
         put=waiting.append,
         record=record,
     )

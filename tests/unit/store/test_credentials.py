@@ -390,7 +390,7 @@ def test_nothing_of_an_erased_person_is_left_in_the_files(store: Credentials, tm
 
 def test_a_request_is_carried_out_once_and_answered_every_time(store: Credentials) -> None:
     assert store.erasures.begin(REQUEST) is None
-    assert store.erasures.unfinished() == [("a" * 32, "anna")]
+    assert store.erasures.unfinished() == [("a" * 32, "anna", False)]
     assert store.erasures.begin(REQUEST) is None
     store.erasures.finish("a" * 32, '{"root":"0"}')
     assert store.erasures.unfinished() == []
@@ -402,7 +402,7 @@ def test_an_erasure_cut_off_by_a_crash_is_found_at_the_next_start(tmp_path: Path
     first.erasures.begin(REQUEST)
     first.close()
     again = open_credentials(tmp_path)
-    assert again.erasures.unfinished() == [("a" * 32, "anna")]
+    assert again.erasures.unfinished() == [("a" * 32, "anna", False)]
     again.close()
 
 
@@ -415,6 +415,6 @@ def test_old_receipts_make_room_and_open_requests_stay(
         store.erasures.begin(request)
     for request in requests[1:]:
         store.erasures.finish(request.request_id, "{}")
-    assert store.erasures.unfinished() == [(requests[0].request_id, "anna")]
+    assert store.erasures.unfinished() == [(requests[0].request_id, "anna", False)]
     assert [store.erasures.begin(request) for request in requests[3:]] == ["{}", "{}"]
     assert store.erasures.begin(requests[1]) is None
