@@ -14,7 +14,8 @@ from cloud_hub.bell import BRIDGE, PEOPLE, Bell, Ringer
 from cloud_hub.bridge.inbox import Inbox
 from cloud_hub.bridge.mqtt import Link
 from cloud_hub.bridge.orders import Orders
-from cloud_hub.bridge.roster import Rosters
+from cloud_hub.bridge.replicas import Replicas
+from cloud_hub.bridge.roster import Reports, Rosters
 from cloud_hub.bridge.writer import CHALLENGE_TAIL, Writer
 from cloud_hub.commands.signer import OrderSigner
 from cloud_hub.db import make_sessions, utc_now
@@ -84,6 +85,7 @@ class Bridge:
             ringer=self._ringer,
             clock=utc_now,
         )
+        self._replicas = Replicas(sessions=sessions, link=self.link, signer=key, clock=utc_now)
         self._writer = Writer(
             sessions=sessions,
             inbox=self._inbox,
@@ -94,8 +96,9 @@ class Bridge:
             ringer=self._ringer,
             counters=_COUNTERS,
             heard=self._orders.heard,
-            rosters=self._rosters.heard,
+            rosters=self._reported,
             people_changed=self._rosters.look,
+            replicas_came=self._replicas.look,
             clock=utc_now,
         )
         self._listener = threading.Thread(target=self._listen, name="bell", daemon=True)
@@ -105,6 +108,7 @@ class Bridge:
         self._writer.start()
         self._orders.start()
         self._rosters.start()
+        self._replicas.start()
         self._listener.start()
         self.link.start()
 
@@ -114,6 +118,7 @@ class Bridge:
         self._ringer.ring(BRIDGE)  # our own bell, so that its listener looks up
         self._orders.stop()
         self._rosters.stop()
+        self._replicas.stop()
         self._writer.stop()
         self.link.stop()
         self._listener.join(2)
@@ -126,8 +131,8 @@ class Bridge:
     @property
     def healthy(self) -> bool:
         """Every thread runs."""
-        threads = (self._writer.thread, self._orders.thread, self._rosters.thread)
-        return all(thread.is_alive() for thread in threads) and self.link.alive
+        parts = (self._writer, self._orders, self._rosters, self._replicas)
+        return all(part.thread.is_alive() for part in parts) and self.link.alive
 
     @property
     def storing(self) -> bool:
@@ -151,6 +156,10 @@ class Bridge:
         _COUNTERS.dropped.labels(topic_label(arrival.topic)).inc()
         if arrival.qos:
             self.link.restart()  # it will never be acknowledged, so this connection cannot go on in order
+
+    def _reported(self, reports: Reports) -> None:
+        self._rosters.heard(reports)
+        self._replicas.heard(reports)
 
     def _nobody_listens(self, mid: int) -> None:
         self._orders.nobody_listens(mid)

@@ -77,6 +77,7 @@ class Writer:
         heard: Callable[[set[str]], None],
         rosters: Callable[[dict[str, int | None]], None],
         people_changed: Callable[[], None],
+        replicas_came: Callable[[], None],
         clock: Callable[[], datetime],
     ) -> None:
         """Prepare.
@@ -93,6 +94,7 @@ class Writer:
             heard: told which stations gave a sign of life, after the commit.
             rosters: told which rosters stations have, after the commit.
             people_changed: told after the commit that rosters may have changed.
+            replicas_came: told after the commit that there are sealed templates to be sent on.
             clock: aware UTC now.
         """
         self._sessions = sessions
@@ -106,6 +108,7 @@ class Writer:
         self._heard = heard
         self._rosters = rosters
         self._people_changed = people_changed
+        self._replicas_came = replicas_came
         self._clock = clock
         self._stopping = threading.Event()
         self._reload = threading.Event()
@@ -274,6 +277,8 @@ class Writer:
             self._people_changed()
         if stored.rosters:
             self._rosters(stored.rosters)
+        if stored.replicas:
+            self._replicas_came()
         topics = sorted(stored.topics)
         for start in range(0, len(topics), RING_LIMIT):
             self._ringer.ring(WEB, *topics[start : start + RING_LIMIT])
@@ -300,7 +305,8 @@ class Writer:
 
 def _acks(station: str, install: str, receipt: Receipt) -> Iterator[Ack]:
     """A receipt as messages of bounded size."""
-    longest = max(len(receipt.events), len(receipt.readings), len(receipt.results))
+    lists = (receipt.events, receipt.readings, receipt.results, receipt.replicas)
+    longest = max(len(names) for names in lists)
     for start in range(0, longest, ACK_LIMIT):
         part = slice(start, start + ACK_LIMIT)
         yield Ack(
@@ -309,4 +315,5 @@ def _acks(station: str, install: str, receipt: Receipt) -> Iterator[Ack]:
             events=receipt.events[part],
             readings=receipt.readings[part],
             results=receipt.results[part],
+            replicas=receipt.replicas[part],
         )

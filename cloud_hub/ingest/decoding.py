@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from cloud_hub import upsert
 from cloud_hub.models import Station, StationStatus
 from cloud_hub.models.station import Presence
-from firmware_config import topics
+from firmware_config import replica, topics
 from firmware_config.signing import Refused, Verifier
 from firmware_config.topics import Topic
 from firmware_config.wire import (
@@ -39,10 +39,11 @@ BODIES: Final[dict[Topic, type[Message]]] = {
     Topic.CHALLENGE: Challenge,
     Topic.RESULT: Result,
     Topic.REPLY: Reply,
+    Topic.REPLICA: replica.Replica,
 }
 """What may come on each topic that stations publish."""
 
-_SIGNED_AS: Final = {body: kind for kind, body in SIGNED.items()}
+_SIGNED_AS: Final = {body: kind for kind, body in (*SIGNED.items(), *replica.KINDS.items())}
 
 _PAGE: Final = 5_000
 

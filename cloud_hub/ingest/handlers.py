@@ -27,7 +27,11 @@ from cloud_hub.models import Event, Reading
 from cloud_hub.models.alert import Severity
 from cloud_hub.models.command import CommandState
 from cloud_hub.models.station import Presence
+from cloud_hub.replicas import services as replicas
+from cloud_hub.roster.services import touch
+from cloud_hub.stations.services import note_sealing_key
 from firmware_config import wire
+from firmware_config.replica import Replica
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,7 @@ class Receipt:
     events: list[int] = field(default_factory=list)
     readings: list[int] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
+    replicas: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -53,7 +58,8 @@ class Stored:
         rebirths: stations to be asked for a birth.
         heard: stations that gave a sign of life, to be asked about orders of unknown outcome.
         rosters: by station the version of its roster, None when it has just come.
-        people_changed: events changed rows that rosters are made of.
+        people_changed: rows changed that rosters are made of.
+        replicas: sealed templates came that are to be sent on.
         stale: presence messages that were not believed.
         raised: kinds of new alerts.
         ended: final states reached by orders.
@@ -65,6 +71,7 @@ class Stored:
     heard: set[str] = field(default_factory=set)
     rosters: dict[str, int | None] = field(default_factory=dict)
     people_changed: bool = False
+    replicas: bool = False
     stale: int = 0
     events: int = 0
     duplicates: int = 0
@@ -99,6 +106,8 @@ class Batch:
         self._words: list[wire.Result | wire.Reply] = []
         self._personal_words: list[tuple[Name, people.Word]] = []
         self._entries: list[people.Entry] = []
+        self._sealing_keys: dict[str, str] = {}
+        self._replicas: list[Replica] = []
         self._stored = Stored()
         self._handlers: Final[dict[type[wire.Message], Callable[[Any, datetime], None]]] = {
             wire.Birth: self._birth,
@@ -107,6 +116,7 @@ class Batch:
             wire.TelemetryBatch: self._telemetry,
             wire.Result: self._result,
             wire.Reply: self._reply,
+            Replica: self._replica,
         }
 
     def take(self, messages: Iterable[Received]) -> None:
@@ -128,7 +138,9 @@ class Batch:
     def write(self) -> Stored:
         """Everything into the session's transaction."""
         write_state(self._session, self._rows)
+        self._write_replicas()
         self._write_events()
+        self._write_sealing_keys()
         self._write_readings()
         self._write_alerts()
         self._write_orders()
@@ -146,6 +158,7 @@ class Batch:
             return
         self._stored.heard.add(birth.station)
         self._stored.rosters[birth.station] = None
+        self._sealing_keys[birth.station] = birth.sealing_key
         self._rows.statuses[birth.station] |= {
             "clock": birth.clock,
             "agent_version": birth.agent_version,
@@ -228,7 +241,7 @@ class Batch:
             if name in self._events:
                 self._stored.duplicates += 1
                 continue
-            happened_at, backfilled = _date(event, batch, at)
+            happened_at, backfilled = timing.date(event, batch, at)
             self._events[name] = {
                 "station_id": station,
                 "install_id": install,
@@ -252,7 +265,7 @@ class Batch:
         for reading in batch.items:
             if not math.isfinite(reading.value):
                 continue
-            happened_at, backfilled = _date(reading, batch, at)
+            happened_at, backfilled = timing.date(reading, batch, at)
             self._readings[station, install, reading.seq] = {
                 "station_id": station,
                 "install_id": install,
@@ -275,6 +288,27 @@ class Batch:
 
     def _reply(self, reply: wire.Reply, _at: datetime) -> None:
         self._words.append(reply)
+
+    def _replica(self, replica: Replica, _at: datetime) -> None:
+        self._stored.receipts[replica.station, replica.install_id].replicas.append(replica.id)
+        self._replicas.append(replica)
+
+    def _write_replicas(self) -> None:
+        """Before what events say of people, which locks people too; the rosters' revision comes after all of them."""
+        self._stored.replicas = replicas.take(self._session, self._replicas, now=self._now)
+
+    def _write_sealing_keys(self) -> None:
+        keys = sorted(self._sealing_keys.items())
+        changes = [(name, note_sealing_key(self._session, name, key)) for name, key in keys]
+        entries = [
+            people.Entry(name, "station:sealing_key:changed", name, change)
+            for name, change in changes
+            if change is not None
+        ]
+        if entries:
+            self._entries = [*self._entries, *entries]
+            self._stored.people_changed = True
+            touch(self._session)
 
     def _write_events(self) -> None:
         new = insert_new(self._session, Event, list(self._events.values()))
@@ -358,17 +392,3 @@ class Batch:
             detail=facts,
             now=self._now,
         )
-
-
-def _date(
-    item: wire.Event | wire.Reading, batch: wire.EventBatch | wire.TelemetryBatch, at: datetime
-) -> tuple[datetime, bool]:
-    same_boot = item.boot_id == batch.boot_id
-    happened_at = timing.occurred_at(
-        received_at=at,
-        same_boot=same_boot,
-        sent_mono_ms=batch.sent_mono_ms,
-        mono_ms=item.mono_ms,
-        wall_ms=item.wall_ms,
-    )
-    return happened_at, timing.is_backfill(occurred_at=happened_at, received_at=at, same_boot=same_boot)

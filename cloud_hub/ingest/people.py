@@ -5,6 +5,9 @@ Rules
   2. An erasure counts only with the station's signed receipt. One that began at the kiosk answers no request of ours:
      its receipt is kept all the same.
   3. Of people the hub does not know, or has erased, nothing but receipts is kept.
+  4. Templates that a station destroyed by itself leave a receipt as erasures do. Destroyed for want of visits, they take
+     the consent given there with them, unless there is one for replication: then other stations may still be visited.
+  5. What a station says of a sealed template ends its way, whoever it was of.
 """
 
 import logging
@@ -19,6 +22,7 @@ from sqlalchemy.orm import Session
 from cloud_hub.models import Consent, EnrolmentCode, Erasure, Person, Station
 from cloud_hub.models.people import ConsentKind
 from cloud_hub.people.services import withdraw
+from cloud_hub.replicas.services import note_answer
 from cloud_hub.roster.services import touch
 from firmware_config import receipts
 from firmware_config.signing import Refused, Verifier
@@ -33,6 +37,8 @@ KINDS: Final = frozenset(
         EventKind.PERSON_ERASED,
         EventKind.CONSENT_GIVEN,
         EventKind.CONSENT_WITHDRAWN,
+        EventKind.TEMPLATE_REPLICATED,
+        EventKind.TEMPLATE_EXPIRED,
     }
 )
 KIOSK: Final = "kiosk"
@@ -90,8 +96,10 @@ def apply(session: Session, words: Sequence[Word], *, now: datetime) -> Outcome:
     query = select(Person).where(Person.id.in_(named)).order_by(Person.id).with_for_update()
     living = {person.id for person in session.scalars(query) if person.erased_at is None}
     for word in words:
-        if word.kind is EventKind.PERSON_ERASED:
+        if word.kind in {EventKind.PERSON_ERASED, EventKind.TEMPLATE_EXPIRED}:
             _erased(session, word, outcome, now=now)
+        elif word.kind is EventKind.TEMPLATE_REPLICATED:
+            _replicated(session, word, outcome, now=now)
         elif word.person not in living:
             log.warning("event about nobody known", extra={"station": word.station, "kind": word.kind.value})
         elif word.kind is EventKind.PERSON_ENROLLED:
@@ -164,14 +172,15 @@ def _erased(session: Session, word: Word, outcome: Outcome, *, now: datetime) ->
         detail = {"reason": getattr(refusal, "reason", "malformed")}
         outcome.entries.append(Entry(word.station, "person:erase:refused", word.person[:80], detail))
         return
-    actor = f"station:{word.station}"
+    actor, reason = f"station:{word.station}", str(word.data.get("reason", ""))[:48]
+    lapsed = word.kind is EventKind.TEMPLATE_EXPIRED
     erasure = session.get(Erasure, receipt.request_id, with_for_update=True)
     if erasure is None:
         erasure = Erasure(
             request_id=receipt.request_id,
             person_id=receipt.person,
             station_id=word.station,
-            reason=KIOSK,
+            reason=reason if lapsed else KIOSK,
             requested_at=word.at,
             requested_by=actor,
             sent_at=None,
@@ -183,12 +192,36 @@ def _erased(session: Session, word: Word, outcome: Outcome, *, now: datetime) ->
     erasure.receipted_at = now
     erasure.found, erasure.root = receipt.found, receipt.root
     session.flush()
-    withdraw(
-        session, person=receipt.person, kind=ConsentKind.FACE, by=actor, at=word.at, station=word.station
-    )
+    if not (lapsed and _replicates(session, receipt.person)):
+        withdraw(
+            session, person=receipt.person, kind=ConsentKind.FACE, by=actor, at=word.at, station=word.station
+        )
     outcome.changed = True
     detail = {"request_id": receipt.request_id, "found": receipt.found, "root": receipt.root}
-    outcome.entries.append(Entry(word.station, "person:erase:receipted", receipt.person, detail))
+    action = "template:expire:receipted" if lapsed else "person:erase:receipted"
+    outcome.entries.append(
+        Entry(word.station, action, receipt.person, detail | {"reason": reason} if lapsed else detail)
+    )
+
+
+def _replicates(session: Session, person: str) -> bool:
+    query = select(Consent.id).where(
+        Consent.person_id == person, Consent.kind == ConsentKind.REPLICATION, Consent.withdrawn_at.is_(None)
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
+def _replicated(session: Session, word: Word, outcome: Outcome, *, now: datetime) -> None:
+    replica_id, refused = word.data.get("id"), word.data.get("refused")
+    if not isinstance(replica_id, str):
+        log.warning("word on a replica cannot be read", extra={"station": word.station})
+        return
+    reason = None if refused is None else str(refused)
+    if note_answer(session, replica_id=replica_id, station_id=word.station, refused=reason, now=now):
+        sender = str(word.data.get("from", ""))[:40]
+        action = "template:replicate:done" if reason is None else "template:replicate:refused"
+        detail = {"from": sender} if reason is None else {"from": sender, "reason": reason[:48]}
+        outcome.entries.append(Entry(word.station, action, word.person[:80], detail))
 
 
 def _receipt(session: Session, word: Word) -> ErasureReceipt:

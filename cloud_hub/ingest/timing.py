@@ -7,6 +7,8 @@ Of an earlier boot only the wall clock is left, and never a time later than its 
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from firmware_config import wire
+
 BACKFILL_AFTER: Final = timedelta(seconds=60)
 """Older than this when received: history, not news."""
 
@@ -29,3 +31,18 @@ def occurred_at(
 def is_backfill(*, occurred_at: datetime, received_at: datetime, same_boot: bool) -> bool:
     """It came too late to be news: it notifies nobody and changes no current state."""
     return not same_boot or received_at - occurred_at > BACKFILL_AFTER
+
+
+def date(
+    item: wire.Event | wire.Reading, batch: wire.EventBatch | wire.TelemetryBatch, at: datetime
+) -> tuple[datetime, bool]:
+    """When an item of a batch that arrived at ``at`` happened, and whether it only fills history."""
+    same_boot = item.boot_id == batch.boot_id
+    happened_at = occurred_at(
+        received_at=at,
+        same_boot=same_boot,
+        sent_mono_ms=batch.sent_mono_ms,
+        mono_ms=item.mono_ms,
+        wall_ms=item.wall_ms,
+    )
+    return happened_at, is_backfill(occurred_at=happened_at, received_at=at, same_boot=same_boot)

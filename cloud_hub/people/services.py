@@ -21,6 +21,7 @@ from cloud_hub.models import (
     Station,
 )
 from cloud_hub.models.people import ConsentKind
+from cloud_hub.replicas import services as replicas
 from cloud_hub.roster.services import touch
 from firmware_config.roster import MAX_PEOPLE
 
@@ -132,6 +133,7 @@ def erase_person(
     person.erased_at, person.active, person.number = now, False, None
     session.execute(delete(Membership).where(Membership.person_id == person_id))
     end_all(session, person_id, actor=actor, now=now)
+    replicas.drop(session, person=person_id, reason=replicas.ERASED)
     stations = session.scalars(select(Station.id).where(Station.retired_at.is_(None)).order_by(Station.id))
     asked = [
         Erasure(
@@ -212,6 +214,7 @@ def withdraw(
     if station is not None:
         statement = statement.where(Consent.station_id == station)
     session.execute(statement.values(withdrawn_at=at, withdrawn_by=by))
+    replicas.drop(session, person=person, reason=replicas.WITHDRAWN, station=station)
 
 
 def living_person(session: Session, person_id: str) -> Person:

@@ -70,6 +70,7 @@ def build(
         pass_keys=[roster.PassKey(public) for public in pass_keys],
         revoked_passes=_revoked(session, station, issued_at),
         enrolment_codes=_codes(session, {person.id for person in people}, issued_at),
+        peers=_peers(session, station, groups, people),
     )
 
 
@@ -117,7 +118,7 @@ def _people(session: Session, station_id: str, groups: Sequence[str]) -> list[ro
     )
     for person_id, group_id in session.execute(query):
         members[person_id].append(group_id)
-    consents = _consents(session, station_id)
+    consents, replications = _consents(session, station_id), _replications(session)
     in_groups = select(Membership.person_id).where(Membership.group_id.in_(groups))
     rows = session.scalars(
         select(Person).where(Person.id.in_(in_groups), Person.erased_at.is_(None)).order_by(Person.id)
@@ -131,6 +132,7 @@ def _people(session: Session, station_id: str, groups: Sequence[str]) -> list[ro
             extended=row.extended,
             face=row.id in consents,
             consent=consents.get(row.id, 0),
+            replication=replications.get(row.id, 0) if row.id in consents else 0,
         )
         for row in rows
     ]
@@ -158,6 +160,39 @@ def _consents(session: Session, station_id: str) -> dict[str, int]:
         .group_by(Consent.person_id)
     )
     return {row.person_id: row.version for row in session.execute(query)}
+
+
+def _replications(session: Session) -> dict[str, int]:
+    """By person, the version of the replication notice in force, wherever it was agreed to."""
+    query = (
+        select(Consent.person_id, func.max(Consent.version).label("version"))
+        .where(Consent.kind == ConsentKind.REPLICATION, Consent.withdrawn_at.is_(None))
+        .group_by(Consent.person_id)
+    )
+    return {row.person_id: row.version for row in session.execute(query)}
+
+
+def _peers(
+    session: Session,
+    station: Station,
+    groups: Sequence[PeopleGroup],
+    people: Sequence[roster.RosterPerson],
+) -> list[roster.Peer]:
+    """Stations at which people of this one count who agreed to replication; those of its region before others."""
+    shared = {group for person in people if person.replication for group in person.groups}
+    named = [set(group.stations) for group in groups if group.id in shared]
+    if not named or not station.sealing_key:
+        return []
+    query = select(Station).where(
+        Station.retired_at.is_(None), Station.sealing_key != "", Station.id != station.id
+    )
+    if all(named):
+        query = query.where(Station.id.in_(set().union(*named)))
+    found = sorted(session.scalars(query), key=lambda row: (row.region != station.region, row.id))
+    if len(found) > roster.MAX_PEERS:
+        log.warning("too many stations to replicate to", extra={"station": station.id, "found": len(found)})
+    nearest = sorted(found[: roster.MAX_PEERS], key=lambda row: row.id)
+    return [roster.Peer(row.id, row.sealing_key) for row in nearest]
 
 
 def _calendar(session: Session, issued_at: datetime) -> list[roster.SpecialDay]:

@@ -69,6 +69,17 @@ def register(
     return station
 
 
+def note_sealing_key(session: Session, station_id: str, key: str) -> dict[str, str] | None:
+    """The key that others must seal templates to, as a station's birth says. What changed, for the audit; else None."""
+    station = session.get_one(Station, station_id)
+    if station.sealing_key == key:
+        return None
+    changed = {"before": station.sealing_key, "now": key}
+    station.sealing_key = key
+    session.flush()
+    return changed
+
+
 def _faults(station_id: str, name: str, region: str, time_zone: str, public_key: str) -> list[dict[str, str]]:
     problems: dict[str, str] = {}
     if not re.fullmatch(STATION_ID_PATTERN, station_id):

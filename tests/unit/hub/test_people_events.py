@@ -93,7 +93,7 @@ def test_a_consent_that_cannot_be_read_is_none(world: World, data: dict[str, Sca
     assert (outcome.changed, outcome.entries, consents(world)) == (False, [], [])
 
 
-@pytest.mark.parametrize("kind", sorted(people.KINDS - {EventKind.PERSON_ERASED}))
+@pytest.mark.parametrize("kind", sorted(people.KINDS - {EventKind.PERSON_ERASED, EventKind.TEMPLATE_EXPIRED}))
 @pytest.mark.parametrize("person", ["p-nobody", "", 7, None])
 def test_nothing_is_kept_of_people_the_hub_does_not_know(
     world: World, kind: EventKind, person: Scalar

@@ -1,0 +1,1 @@
+"""Sealed templates that the hub carries and cannot open."""
