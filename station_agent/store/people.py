@@ -23,8 +23,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
 from station_agent.errors import AgentError
-from station_agent.store import consents
+from station_agent.store import consents, copies, keeping
 from station_agent.store.consents import Said, UsedCode
+from station_agent.store.copies import Origin
 from station_agent.store.db import Schema, open_database
 from station_agent.store.gallery_key import gallery_key
 
@@ -54,6 +55,7 @@ SCHEMA: Final = Schema(
         ) STRICT;
         """,
         consents.TABLES,
+        keeping.TABLES + copies.TABLES,
     ),
 )
 
@@ -152,6 +154,7 @@ class PeopleStore:
         digest: str,
         said: Said | None = None,
         code: UsedCode | None = None,
+        origin: Origin | None = None,
     ) -> None:
         """Keep a person's templates of one engine, in place of those they had of it.
 
@@ -162,6 +165,7 @@ class PeopleStore:
             digest: of its weights.
             said: what they said at the kiosk, kept with the templates.
             code: the enrolment code, used up with it.
+            origin: the station the templates came from; None when they were made here.
 
         Raises:
             CodeUsedError: the code was used before; nothing was changed.
@@ -175,10 +179,13 @@ class PeopleStore:
         if templates.ndim != 2 or not len(templates):  # noqa: PLR2004 (rows and columns)
             raise ValueError(f"templates of shape {templates.shape} where (K, D) is expected")
         sealed = list(self._seal(person.id, engine, digest, templates))
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             if code is not None and not consents.use(connection, code, now_ms=person.enrolled_at_ms):
                 raise CodeUsedError
             _enrol(connection, person, engine, digest, sealed)
+            keeping.begin(connection, person.id, origin=origin.station if origin else "")
+            if origin is not None:
+                copies.took(connection, person.id, origin)
             if said is not None:
                 consents.put(connection, person.id, said)
         log.info("person_enrolled", extra={"person": person.id, "templates": len(sealed)})
@@ -200,10 +207,12 @@ class PeopleStore:
         Raises:
             sqlite3.Error: the disk refused; nothing was changed.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             if code is not None:
                 consents.use(connection, code, now_ms=erased_at_ms)
             erased = _erase(connection, person, erased_at_ms)
+            keeping.end(connection, person)
+            copies.end(connection, person)
             if said is None:
                 consents.forget(connection, person)
             else:
@@ -217,7 +226,7 @@ class PeopleStore:
 
     def people(self) -> list[Person]:
         """Everybody enrolled, by id."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(
                 "SELECT id, enrolled_at_ms, consent FROM person WHERE erased_at_ms IS NULL ORDER BY id"
             ).fetchall()
@@ -225,17 +234,17 @@ class PeopleStore:
 
     def said(self) -> dict[str, Said]:
         """By person, the latest they said at this kiosk."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return consents.every(connection)
 
     def used(self, digest: str) -> bool:
         """Whether an enrolment code was used here."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return consents.used(connection, digest)
 
     def sealed_digests(self) -> list[tuple[str, list[bytes]]]:
         """Everybody enrolled, with the SHA-256 of each of their sealed templates: for the root of an erasure receipt."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(
                 "SELECT p.id, t.sealed FROM person p LEFT JOIN template t ON t.person = p.id"
                 " WHERE p.erased_at_ms IS NULL ORDER BY p.id"
@@ -252,7 +261,7 @@ class PeopleStore:
 
         A person of whom any template does not open is left out altogether.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             sealed = _sealed(connection, engine, digest)
         rows: dict[str, list[NDArray[np.float32]]] = {}
         damaged: dict[str, TemplateDamagedError] = {}
@@ -275,7 +284,8 @@ class PeopleStore:
                 self._opened.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, for the tables kept beside the templates; calls take turns."""
         connection = self._opened.connection
         with self._turn:
             connection.execute("BEGIN IMMEDIATE")
