@@ -25,7 +25,17 @@ from cloud_hub.api import people as api_people
 from cloud_hub.api import stations as api_stations
 from cloud_hub.api.schemas import Problem
 from cloud_hub.bell import Ringer
-from cloud_hub.console.views import alerts, events, orders, overview, session, stations
+from cloud_hub.console.views import (
+    alerts,
+    events,
+    groups,
+    orders,
+    overview,
+    passes,
+    people,
+    session,
+    stations,
+)
 from cloud_hub.console.views import blueprint as console
 from cloud_hub.context import Web
 from cloud_hub.db import make_engine, make_sessions, url_of, utc_now
@@ -37,7 +47,7 @@ LARGEST_BODY: Final = 1024 * 1024
 _SHORTEST_KEY: Final = 32
 _CONSOLE: Final = Path(__file__).parent / "console"
 
-PAGES: Final = (alerts, events, orders, overview, stations)
+PAGES: Final = (alerts, events, groups, orders, overview, passes, people, stations)
 """Modules whose views register themselves on the console's blueprint."""
 
 RESOURCES: Final = (

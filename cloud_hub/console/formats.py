@@ -1,16 +1,17 @@
 """How pages write times, numbers and what an event says. Station-local time is shown, UTC kept beside it."""
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from babel.dates import format_datetime, format_skeleton
+from babel.dates import format_date, format_datetime, format_skeleton
 from babel.numbers import format_decimal
 from markupsafe import Markup
 
 from cloud_hub import context
-from cloud_hub.console import labels
+from cloud_hub.console import labels, openings
 from cloud_hub.i18n import gettext, language, mark
 
 DEFAULT_ZONE: Final = "Asia/Shanghai"
@@ -39,6 +40,20 @@ def moment(at: datetime | None, zone_name: str | None = None, *, seconds: bool =
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         utc.isoformat(timespec="seconds"), utc.strftime("%Y-%m-%d %H:%M:%S UTC"), clock
     )
+
+
+def day(iso: str) -> str:
+    """A date with its weekday, as the language writes it; what is none is shown as it is."""
+    try:
+        return format_date(date.fromisoformat(iso), "full", locale=language())
+    except ValueError:
+        return iso
+
+
+def week(weekly: Sequence[openings.Openings]) -> str:
+    """A week's hours in one line."""
+    runs = openings.summary(weekly)
+    return gettext("; ").join(f"{labels.weekdays(first, last)} {said}" for first, last, said in runs)
 
 
 def ago(at: datetime | None) -> Markup:

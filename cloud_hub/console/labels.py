@@ -7,6 +7,7 @@ from cloud_hub.i18n import gettext, mark
 from cloud_hub.models.access import Role
 from cloud_hub.models.alert import AlertState, Severity
 from cloud_hub.models.command import CommandState
+from cloud_hub.models.people import ConsentKind
 from cloud_hub.models.station import Presence
 from firmware_config.vocabulary import DoorState, EventKind
 
@@ -191,6 +192,28 @@ ALERT_STATES: Final[dict[str, str]] = {
     AlertState.CLOSED: mark("Closed"),
 }
 
+CONSENT_KINDS: Final[dict[str, str]] = {
+    ConsentKind.FACE: mark("Face entry"),
+    ConsentKind.REPLICATION: mark("At other stations too"),
+}
+
+PASS_STATES: Final[dict[str, str]] = {
+    "valid": mark("valid"),
+    "not_yet": mark("not valid yet"),
+    "expired": mark("expired"),
+    "revoked": mark("revoked"),
+}
+
+WEEKDAYS: Final = (
+    mark("Monday"),
+    mark("Tuesday"),
+    mark("Wednesday"),
+    mark("Thursday"),
+    mark("Friday"),
+    mark("Saturday"),
+    mark("Sunday"),
+)
+
 ROLES: Final[dict[str, str]] = {
     Role.VIEWER: mark("Viewer"),
     Role.OPERATOR: mark("Operator"),
@@ -230,6 +253,7 @@ ERRORS: Final[dict[str, str]] = {
     "too_many": mark("Too many attempts. Wait a moment and try again."),
     "door_busy": mark("This door has an order that is still under way."),
     "outcome_unknown": mark("The outcome of the last order is unknown: the door may be open already."),
+    "not_configured": mark("The hub has no key to sign passes with. Whoever runs it can set one."),
     "conflict": mark("Not possible while things stand as they do."),
     "invalid": mark("Something in the form is missing or wrong."),
     "request_entity_too_large": mark("What you sent is too large."),
@@ -237,7 +261,43 @@ ERRORS: Final[dict[str, str]] = {
     "internal": mark("Something failed on our side. It has been logged."),
 }
 
+FIELD_RULES: Final[dict[str, str]] = {
+    "id": mark("Short name: small letters, digits, hyphens; it begins with a letter."),
+    "number": mark("Number: 4 to 8 digits."),
+    "groups": mark("Groups: at most 8, and they must exist."),
+    "reason": mark("Give a reason, and tick that you are sure where that is asked."),
+    "kind": mark("Choose what it is."),
+    "weekly": mark("Hours: give both times of each opening."),
+    "overlap": mark(
+        "Hours: an opening begins before the one before it ends. A night that ends at 06:00 counts too."
+    ),
+    "group": mark("Hours: an opening lasts from one minute to a day."),
+    "holiday": mark("Holiday hours: at most 8 openings."),
+    "stations": mark("Stations: a station is not known any more."),
+    "waits_for": mark(
+        "First person in: that group must wait for nobody itself, and count at every station of this one."
+    ),
+    "guest_cap": mark("Guests: a number from 0 to 1000."),
+    "day": mark("Give a date."),
+    "last": mark("The last day comes after the first, at most 31 days on."),
+    "as_weekday": mark("Choose a weekday."),
+    "items": mark("The calendar holds at most 400 days."),
+    "person": mark("Choose somebody on the list."),
+    "scope": mark(
+        "Choose 1 to 8 places. A counted pass is for exactly one station, and a pass for a region must end."
+    ),
+    "not_before": mark("From: a date and a time, or empty."),
+    "not_after": mark(
+        "Until: it must lie ahead and after the beginning; a guest's pass lasts at most 7 days, any other 366."
+    ),
+    "uses": mark("Entries: 1 to 100, for exactly one station."),
+}
+"""What each field of a form must be, said when it is not."""
+
 OTHER_ERROR: Final = mark("This request cannot be answered.")
+
+WRONGFUL_DENIAL: Final = mark("Wrongful denial: somebody who may enter is shut out")
+"""Reason of the unlock that an alert offers by one tap."""
 
 REASONS: Final = (
     mark("A worker is at the door and cannot get in"),
@@ -254,6 +314,15 @@ def label(table: dict[str, str], code: str | None) -> str:
         return ""
     text = table.get(code)
     return gettext(text) if text is not None else code
+
+
+def weekdays(first: int, last: int) -> str:
+    """A run of weekdays, 0 for Monday."""
+    if (first, last) == (0, 6):
+        return gettext("Every day")
+    if first == last:
+        return gettext(WEEKDAYS[first])
+    return gettext("%(first)s to %(last)s", first=gettext(WEEKDAYS[first]), last=gettext(WEEKDAYS[last]))
 
 
 def alert_kind(kind: str) -> str:

@@ -1,6 +1,7 @@
 """Reads of passes."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,3 +17,12 @@ def newest(session: Session, *, person_id: str | None, before: int | None, limit
     if before is not None:
         query = query.where(EntryPass.number < before)
     return session.scalars(query).all()
+
+
+def state(row: EntryPass, now: datetime) -> str:
+    """What a pass is worth now: ``revoked``, ``expired``, ``not_yet`` or ``valid``. Uses are counted at the station."""
+    if row.revoked_at is not None:
+        return "revoked"
+    if now >= row.not_after:
+        return "expired"
+    return "not_yet" if now < row.not_before else "valid"

@@ -5,12 +5,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from cloud_hub.access import audit
 from cloud_hub.errors import NotFound
-from cloud_hub.models import CalendarDay, Consent, Erasure, Membership, PeopleGroup, Person, RosterState
+from cloud_hub.models import (
+    CalendarDay,
+    Consent,
+    EnrolmentCode,
+    Erasure,
+    Membership,
+    PeopleGroup,
+    Person,
+    RosterState,
+)
 from cloud_hub.models.people import ConsentKind
 
 
@@ -29,8 +38,10 @@ class PersonView:
     erasures: Sequence[Erasure] = ()
 
 
-def page(session: Session, *, group_id: str | None, after: str | None, limit: int) -> list[PersonView]:
-    """People who are not erased, in order of id."""
+def page(
+    session: Session, *, group_id: str | None, after: str | None, limit: int, search: str = ""
+) -> list[PersonView]:
+    """People who are not erased, in order of id; ``search`` is a number, or how the id begins."""
     query = select(Person).where(Person.erased_at.is_(None)).order_by(Person.id).limit(limit)
     if group_id is not None:
         query = query.join(Membership, Membership.person_id == Person.id).where(
@@ -38,6 +49,8 @@ def page(session: Session, *, group_id: str | None, after: str | None, limit: in
         )
     if after is not None:
         query = query.where(Person.id > after)
+    if search:
+        query = query.where(or_(Person.number == search, Person.id.startswith(search, autoescape=True)))
     return _with_details(session, session.scalars(query).all())
 
 
@@ -63,6 +76,22 @@ def groups(session: Session, *, after: str | None, limit: int) -> Sequence[Peopl
     """Groups in order of id."""
     query = select(PeopleGroup).order_by(PeopleGroup.id).limit(limit)
     return session.scalars(query if after is None else query.where(PeopleGroup.id > after)).all()
+
+
+def members(session: Session) -> dict[str, int]:
+    """By group, how many people are in it."""
+    query = select(Membership.group_id, func.count().label("people")).group_by(Membership.group_id)
+    return {row.group_id: row.people for row in session.execute(query)}
+
+
+def open_code(session: Session, person_id: str, *, now: datetime) -> EnrolmentCode | None:
+    """The enrolment code somebody may still use."""
+    query = select(EnrolmentCode).where(
+        EnrolmentCode.person_id == person_id,
+        EnrolmentCode.used_at.is_(None),
+        EnrolmentCode.expires_at > now,
+    )
+    return session.scalars(query.order_by(EnrolmentCode.id.desc()).limit(1)).first()
 
 
 def calendar(session: Session) -> Sequence[CalendarDay]:

@@ -8,9 +8,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from cloud_hub import context
 from cloud_hub.access.roles import LIVE_HEADER, principal
 from cloud_hub.alerts import queries as alerts
-from cloud_hub.console import formats, labels
+from cloud_hub.console import formats, labels, openings
 from cloud_hub.i18n import gettext
 from cloud_hub.models.access import Role
+from cloud_hub.passes.queries import state as pass_state
 
 console = Blueprint("console", __name__)
 
@@ -32,6 +33,7 @@ def set_up(app: Flask) -> None:
     app.jinja_env.globals.update(labels=labels, label=labels.label, Role=Role)
     app.jinja_env.filters.update(
         ago=formats.ago,
+        day=formats.day,
         duration=formats.duration,
         event_facts=formats.event_facts,
         moment=formats.moment,
@@ -40,7 +42,9 @@ def set_up(app: Flask) -> None:
         translated=gettext,
         who=formats.who,
     )
-    app.jinja_env.globals.update(people=formats.people)
+    app.jinja_env.globals.update(
+        openings=openings, pass_state=pass_state, people=formats.people, week=formats.week
+    )
     app.context_processor(_shared)
 
 
