@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from cloud_hub import context
 from cloud_hub.console import labels, openings
-from cloud_hub.i18n import gettext, language, mark
+from cloud_hub.i18n import gettext, language, mark, ngettext
 
 DEFAULT_ZONE: Final = "Asia/Shanghai"
 
@@ -123,6 +123,40 @@ def _words(key: str, value: Any, data: dict[str, Any]) -> str:
     if key == "value" and isinstance(value, int | float):
         return f"{number(value)} {data.get('unit', '')}".strip()
     return number(value) if isinstance(value, float) else str(value)
+
+
+def shut_out(data: dict[str, Any]) -> str:
+    """What ``access.wrongful_denial`` says, as one person tells another: who, how often, why, how long."""
+    person = data.get("person")
+    who = str(person) if person else gettext("Somebody")
+    length = duration(_amount(data.get("waited_ms")) / 1000)
+    codes = str(data.get("reasons") or data.get("reason") or "").split()
+    reasons = gettext(", ").join(labels.label(labels.CODES, code) for code in codes)
+    denials = _amount(data.get("denials"))
+    if not reasons:
+        return gettext(
+            "%(who)s has been at the door for %(length)s without getting in.", who=who, length=length
+        )
+    if not denials:
+        return gettext(
+            "%(who)s was denied: %(reasons)s. At the door for %(length)s.",
+            who=who,
+            reasons=reasons,
+            length=length,
+        )
+    return ngettext(
+        "%(who)s was denied once: %(reasons)s. At the door for %(length)s.",
+        "%(who)s was denied %(num)d times: %(reasons)s. At the door for %(length)s.",
+        denials,
+        who=who,
+        reasons=reasons,
+        length=length,
+    )
+
+
+def _amount(value: Any) -> int:
+    """A station's number; what is none counts as 0."""
+    return int(value) if isinstance(value, int | float) and 0 <= value < 2**53 else 0
 
 
 def people(estimate: int | None, low: int | None, high: int | None) -> str:

@@ -209,11 +209,13 @@ document.addEventListener("click", async (event) => {
 
 document.addEventListener("submit", async (event) => {
   const form = event.target;
-  const inSheet = form.matches("[data-sheet-form]") && sheet.contains(form);
+  const opens = form.matches("[data-sheet-opens]"); // one tap: the order goes out at once, its story comes over the page
+  const inSheet = opens || (form.matches("[data-sheet-form]") && sheet.contains(form));
   if (!inSheet && !form.matches("[data-quiet]")) return;
   event.preventDefault();
   const buttons = all("button", form);
   const body = new FormData(form, event.submitter);
+  if (opens) opener = event.submitter?.id ?? "";
   buttons.forEach((button) => { button.disabled = true; });
   form.classList.add("busy");
   try {

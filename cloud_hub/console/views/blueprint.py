@@ -39,6 +39,7 @@ def set_up(app: Flask) -> None:
         moment=formats.moment,
         number=formats.number,
         seconds=formats.seconds,
+        shut_out=formats.shut_out,
         translated=gettext,
         who=formats.who,
     )
