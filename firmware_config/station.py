@@ -162,6 +162,7 @@ class FaceEntry(Section):
         margin: least distance of the best person over the next.
         agreeing_frames: frames that must agree on one person before the door opens.
         judged_frames: usable frames after which a visit without agreement is denied.
+        expire_days: days after somebody's last visit, or their enrolment, on which their templates are destroyed.
         models: model files; the packaged ones when absent.
     """
 
@@ -175,6 +176,7 @@ class FaceEntry(Section):
     margin: Annotated[float, Field(ge=0.0, le=0.5)] = 0.06
     agreeing_frames: Annotated[int, Field(ge=2, le=10)] = 3
     judged_frames: Annotated[int, Field(ge=3, le=30)] = 8
+    expire_days: Annotated[int, Field(ge=1, le=1095)] = 180
     models: FaceModels | None = None
 
     @model_validator(mode="after")
@@ -295,7 +297,9 @@ class StationConfig(Section):
         """A page that opens a door must know which."""
         doors = [door.id for door in self.doors]
         if self.kiosk.door is not None and self.kiosk.door not in doors:
-            message = f"kiosk.door: {self.kiosk.door!r} is no door of this station; there are {', '.join(doors)}"
+            message = (
+                f"kiosk.door: {self.kiosk.door!r} is no door of this station; there are {', '.join(doors)}"
+            )
             raise ValueError(message)
         if self.kiosk.enabled and self.kiosk.door is None and len(doors) > 1:
             message = f"kiosk.door: must be named, because there are several: {', '.join(doors)}"

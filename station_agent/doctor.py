@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from firmware_config.replica import public_half
 from firmware_config.signing import load_private_key
 from firmware_config.station import Station
 from station_agent.clock import SystemClock
 from station_agent.errors import AgentError
+from station_agent.store.gallery_key import sealing_key
 from station_agent.vision.acceptance import known_impostors
 from station_agent.vision.engines import models_of
 
@@ -55,6 +57,7 @@ def _checks(station: Station) -> Iterator[tuple[str, Callable[[], str]]]:
     if station.config.face.enabled:
         yield "face models", lambda: _models(station)
         yield "face threshold", lambda: _strangers(station)
+        yield "sealing key", lambda: _sealing_key(station)
     yield "broker", lambda: _broker(station)
     if station.profile.board != "bench":
         yield "GPIO", _gpio
@@ -112,6 +115,10 @@ def _strangers(station: Station) -> str:
         return f"nothing recorded under these weights; threshold {face.threshold} by configuration"
     sets = ", ".join(f"{recording.source} ({recording.people})" for recording in known.recordings)
     return f"recorded from {sets}; people enrolled: at most {known.largest}"
+
+
+def _sealing_key(station: Station) -> str:
+    return public_half(sealing_key(station.beside(station.config.data_dir) / "sealing.key"))
 
 
 def _broker(station: Station) -> str:

@@ -1,6 +1,6 @@
-"""Erases people: all of a person on the hub's order, or their face alone when they withdraw it. Leaves a signed receipt.
+"""Erases people: all of a person on the hub's order, or their face alone when they withdraw it or it may not be kept.
 
-On the link's thread and on the enrolment's, which may both wait for the disk. What a crash cuts off is finished at the next
+Leaves a signed receipt. On the threads of link, enrolment and upkeep, which may all wait for the disk. What a crash cuts off is finished at the next
 start: the request is on disk before anything is erased, and erasing twice is harmless.
 """
 
@@ -97,6 +97,16 @@ class Eraser:
         self._credentials.erasures.begin(request, face_only=True)
         return self._withdraw(request.request_id, person, code)
 
+    def destroy_face(self, request_id: str, person: str) -> dict[str, Scalar]:
+        """Destroy the templates of somebody who was enrolled and may not be kept, and what they said of them.
+
+        Returns:
+            Data of an event, with the signed receipt. The caller keeps the request, and sends the event.
+        """
+        self._eyes.forget(person)
+        self._put(facts.FaceConsentSaid(person, None))
+        return event_data(self._receipt(request_id, person, found=True), self._signer)
+
     def resume(self) -> None:
         """Finish what a crash cut off."""
         for request_id, person, face_only in self._credentials.erasures.unfinished():
@@ -126,9 +136,15 @@ class Eraser:
         return self._finish(request_id, person, found=found)
 
     def _finish(self, request_id: str, person: str, *, found: bool) -> dict[str, Scalar]:
+        data = event_data(self._receipt(request_id, person, found=found), self._signer)
+        self._credentials.erasures.finish(request_id, msgspec.json.encode(data).decode())
+        self._record(EventKind.PERSON_ERASED, data)
+        return data
+
+    def _receipt(self, request_id: str, person: str, *, found: bool) -> ErasureReceipt:
         left = [(who, list(digests)) for who, digests in self._eyes.sealed_digests()]
         at = self._clock.stamp()
-        receipt = ErasureReceipt(
+        return ErasureReceipt(
             station=self._station,
             request_id=request_id,
             person=person,
@@ -138,7 +154,3 @@ class Eraser:
             wall_ms=at.wall_ms,
             clock=at.trust,
         )
-        data = event_data(receipt, self._signer)
-        self._credentials.erasures.finish(request_id, msgspec.json.encode(data).decode())
-        self._record(EventKind.PERSON_ERASED, data)
-        return data

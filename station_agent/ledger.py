@@ -1,6 +1,6 @@
 """Joins the doors to the room, the orders and the store. Control thread only."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from firmware_config.vocabulary import EventKind, Outcome
@@ -28,12 +28,21 @@ class Ledger:
         self._room: Room | None = None
         self._admission: Admission | None = None
         self._orders: Orders | None = None
+        self._visited: Callable[[str], None] = _nobody
 
-    def join(self, *, room: Room, orders: Orders, admission: Admission) -> None:
-        """Say who is to hear of openings and of ended orders."""
+    def join(
+        self,
+        *,
+        room: Room,
+        orders: Orders,
+        admission: Admission,
+        visited: Callable[[str], None] | None = None,
+    ) -> None:
+        """Say who is to hear of openings, of ended orders, and of people who came in; none of them may wait."""
         self._room = room
         self._admission = admission
         self._orders = orders
+        self._visited = visited or _nobody
 
     def record(self, kind: EventKind, data: Mapping[str, Scalar]) -> None:
         """Keep an event, stamped now."""
@@ -45,6 +54,8 @@ class Ledger:
             self._room.passed(cause)
         if self._admission:
             self._admission.entered(door, cause)
+        if cause.person is not None:
+            self._visited(cause.person)
 
     def forced(self, door: str) -> None:
         """A door opened without a grant."""
@@ -60,3 +71,7 @@ class Ledger:
         """An order's window is over."""
         if self._orders:
             self._orders.ended(cmd_id, outcome, evidence, code)
+
+
+def _nobody(_person: str) -> None:
+    return

@@ -138,6 +138,14 @@ class CopyBook:
             row = connection.execute("SELECT erased_at_ms FROM person WHERE id = ?", (person,)).fetchone()
         return None if row is None else row[0]
 
+    def withdrew_at_roster(self, person: str) -> int | None:
+        """Version of the roster that was in force when the person last withdrew at this kiosk; None when they did not."""
+        with self.store.transaction() as connection:
+            row = connection.execute(
+                "SELECT roster FROM consent WHERE person = ? AND given = 0", (person,)
+            ).fetchone()
+        return None if row is None else int(row[0])
+
 
 def took(connection: sqlite3.Connection, person: str, origin: Origin) -> None:
     """Templates from elsewhere were stored. This stays when they are erased, so that no older ones come back."""
