@@ -22,6 +22,8 @@ OVER_CAPACITY: Final = "occupancy.over_capacity"
 SILENT: Final = "station.silent"
 STORE_LOST: Final = "order.unknown_final"
 CONTRADICTED: Final = "order.contradicted"
+ROSTER_BEHIND: Final = "roster.behind"
+ERASURE_UNRECEIPTED: Final = "erasure.unreceipted"
 
 CAMERA_LOST_WORD: Final = "lost"
 """Value of ``Heartbeat.cameras`` for a camera that delivers nothing."""
@@ -165,6 +167,21 @@ def standing(
             else Clear(EventKind.CAMERA_LOST.value, camera)
         )
     return (*effects, *_crowd(occupancy.estimate, occupancy.capacity, counts=False))
+
+
+def roster_behind(versions: tuple[int, int] | None) -> Effect:
+    """A station lacks its roster although it has been online for long: the version it should have, and has."""
+    if versions is None:
+        return Clear(ROSTER_BEHIND)
+    version, applied = versions
+    return Raise(ROSTER_BEHIND, Severity.MAJOR, counts=False, data={"roster": version, "applied": applied})
+
+
+def erasure_unreceipted(waiting: int) -> Effect:
+    """Erasures whose receipt is overdue at a station: somebody's data is still there."""
+    if not waiting:
+        return Clear(ERASURE_UNRECEIPTED)
+    return Raise(ERASURE_UNRECEIPTED, Severity.MAJOR, counts=False, data={"erasures": waiting})
 
 
 def _door(door: DoorStatus) -> list[Effect]:

@@ -7,9 +7,11 @@ Rules
   3. Before the first change of any row no station is told anything.
   4. A roster is built from one view of the database, or a person would be seen whose groups are not.
   5. An erasure is sent at each sign of life of its station, at most every ``RESEND_S``, until its receipt has come.
+  6. What is overdue becomes an alert (``roster.overdue``), looked at every ``LOOK_S`` at most.
 """
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -28,6 +30,7 @@ from cloud_hub.db import make_sessions, whole_views
 from cloud_hub.models import Erasure, Station
 from cloud_hub.roster import services
 from cloud_hub.roster.build import milliseconds
+from cloud_hub.roster.overdue import Overdue
 from firmware_config.roster import RosterDocument, seal
 from firmware_config.signing import Signer
 from firmware_config.topics import Topic
@@ -98,6 +101,8 @@ class Rosters:
         self._sent: dict[str, _Sent] = {}
         self._erasing: dict[str, float] = {}
         self._refreshed_s = time.monotonic()
+        self._overdue = Overdue(clock)
+        self._overdue_s = -math.inf
         self._lost = False
         self._stopping = threading.Event()
         self.thread = threading.Thread(target=self._run, name="rosters", daemon=True)
@@ -156,6 +161,9 @@ class Rosters:
             self._lost = False
 
     def _handle(self, item: Reports | None) -> None:
+        if time.monotonic() - self._overdue_s >= LOOK_S:
+            self._overdue_s = time.monotonic()
+            self._tell_overdue()
         if item is None:
             self._look()
             return
@@ -185,6 +193,16 @@ class Rosters:
             self._bring(station)
         for station in list(self._erasing):
             self._erase(station)
+
+    def _tell_overdue(self) -> None:
+        """Alerts about rosters not applied and erasures not proven."""
+        with self._reading() as session:
+            words = self._overdue.look(session)
+        if not words:
+            return
+        with self._sessions.begin() as session:
+            self._overdue.apply(session, words)
+        self._ringer.ring(WEB, "alerts", "stations", *(f"station:{word.station}" for word in words))
 
     def _note(self, station_id: str, version: int) -> None:
         """Write down what a station says it has, also while a newer one is under way to it."""

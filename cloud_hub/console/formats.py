@@ -112,6 +112,9 @@ _FACTS: Final = {
     "value": mark("Value"),
     "estimate": mark("Inside"),
     "capacity": mark("Places"),
+    "roster": mark("Roster it should have"),
+    "applied": mark("Roster it has"),
+    "erasures": mark("Erasures"),
 }
 
 
@@ -145,7 +148,7 @@ def shut_out(data: dict[str, Any]) -> str:
             length=length,
         )
     return ngettext(
-        "%(who)s was denied once: %(reasons)s. At the door for %(length)s.",
+        "%(who)s was denied %(num)d time: %(reasons)s. At the door for %(length)s.",
         "%(who)s was denied %(num)d times: %(reasons)s. At the door for %(length)s.",
         denials,
         who=who,

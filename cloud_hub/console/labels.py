@@ -2,7 +2,14 @@
 
 from typing import Final
 
-from cloud_hub.alerts.rules import CONTRADICTED, OVER_CAPACITY, SILENT, STORE_LOST
+from cloud_hub.alerts.rules import (
+    CONTRADICTED,
+    ERASURE_UNRECEIPTED,
+    OVER_CAPACITY,
+    ROSTER_BEHIND,
+    SILENT,
+    STORE_LOST,
+)
 from cloud_hub.i18n import gettext, mark
 from cloud_hub.models.access import Role
 from cloud_hub.models.alert import AlertState, Severity
@@ -177,6 +184,8 @@ ALERT_KINDS: Final[dict[str, str]] = {
     SILENT: mark("Station silent"),
     STORE_LOST: mark("An order's outcome can never be known"),
     CONTRADICTED: mark("A station contradicted itself about an order"),
+    ROSTER_BEHIND: mark("Station does not apply its roster"),
+    ERASURE_UNRECEIPTED: mark("Erasure not proven after 24 hours"),
 }
 """Kinds that only the hub knows; an alert raised by an event has the event's words."""
 

@@ -98,6 +98,8 @@ def test_every_key_fits_its_column() -> None:
         rules.STORE_LOST,
         rules.CONTRADICTED,
         rules.OVER_CAPACITY,
+        rules.ROSTER_BEHIND,
+        rules.ERASURE_UNRECEIPTED,
     ]
     longest = max(key_of("st-" + "x" * 32, Clear(kind, "y" * 32)) for kind in kinds)
     assert len(longest) <= 120

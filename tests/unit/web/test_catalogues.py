@@ -78,7 +78,14 @@ def test_every_code_has_words(codes: type[StrEnum], table: dict[str, str]) -> No
 
 
 def test_every_kind_of_alert_has_words() -> None:
-    of_the_hub = {rules.OVER_CAPACITY, rules.SILENT, rules.STORE_LOST, rules.CONTRADICTED}
+    of_the_hub = {
+        rules.OVER_CAPACITY,
+        rules.SILENT,
+        rules.STORE_LOST,
+        rules.CONTRADICTED,
+        rules.ROSTER_BEHIND,
+        rules.ERASURE_UNRECEIPTED,
+    }
     assert set(labels.ALERT_KINDS) == of_the_hub
     assert {kind.value for kind in rules.RULES} <= set(labels.EVENT_KINDS)
 
