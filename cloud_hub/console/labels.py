@@ -206,6 +206,13 @@ CONSENT_KINDS: Final[dict[str, str]] = {
     ConsentKind.REPLICATION: mark("At other stations too"),
 }
 
+LIVENESS: Final[dict[str, str]] = {
+    "off": mark("off"),
+    "passive": mark("passive"),
+    "active": mark("active"),
+    "both": mark("passive and active"),
+}
+
 PASS_STATES: Final[dict[str, str]] = {
     "valid": mark("valid"),
     "not_yet": mark("not valid yet"),

@@ -119,6 +119,31 @@ def rosters(session: Session, *, after: str | None, limit: int) -> Sequence[Rost
     return session.scalars(query if after is None else query.where(RosterState.station_id > after)).all()
 
 
+@dataclass(frozen=True, slots=True)
+class RosterView:
+    """What a station should have and has.
+
+    Attributes:
+        state: None before the first roster.
+        erasures: orders to destroy somebody's data without a receipt yet.
+        oldest_at: of these.
+    """
+
+    state: RosterState | None
+    erasures: int
+    oldest_at: datetime | None
+
+
+def roster_of(session: Session, station_id: str) -> RosterView:
+    """Of one station."""
+    waiting = session.execute(
+        select(func.count().label("erasures"), func.min(Erasure.requested_at).label("oldest_at")).where(
+            Erasure.station_id == station_id, Erasure.receipted_at.is_(None)
+        )
+    ).one()
+    return RosterView(session.get(RosterState, station_id), waiting.erasures, waiting.oldest_at)
+
+
 def note_view(session: Session, *, what: str, target: str, people: int, actor: str, now: datetime) -> None:
     """Somebody looked at people: one entry for a whole page.
 

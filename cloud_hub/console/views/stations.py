@@ -14,6 +14,7 @@ from cloud_hub.errors import NotFound
 from cloud_hub.events import queries as events
 from cloud_hub.models.access import Role
 from cloud_hub.models.alert import AlertState
+from cloud_hub.people import queries as people
 from cloud_hub.stations import queries
 from cloud_hub.stations.queries import StationView
 
@@ -52,8 +53,12 @@ def _doors(session: Session, view: StationView) -> dict[str, Any]:
     return {"orders": orders}
 
 
-def _vitals(_session: Session, _view: StationView) -> dict[str, Any]:
+def _head(_session: Session, _view: StationView) -> dict[str, Any]:
     return {}
+
+
+def _vitals(session: Session, view: StationView) -> dict[str, Any]:
+    return {"roster": people.roster_of(session, view.station.id)}
 
 
 def _alerts(session: Session, view: StationView) -> dict[str, Any]:
@@ -67,7 +72,7 @@ def _events(session: Session, view: StationView) -> dict[str, Any]:
 
 
 _FRAGMENTS: Final[dict[str, Callable[[Session, StationView], dict[str, Any]]]] = {
-    "head": _vitals,
+    "head": _head,
     "doors": _doors,
     "vitals": _vitals,
     "alerts": _alerts,

@@ -18,6 +18,7 @@ from cloud_hub.models import (
     Membership,
     PeopleGroup,
     Person,
+    RosterState,
     Station,
 )
 from cloud_hub.models.access import Role
@@ -309,6 +310,29 @@ def test_a_hub_without_a_key_says_so(office: Office) -> None:
     answer = office.signed_in().post("/passes", form_at="/", **pass_form())
     assert answer.status_code == 409
     assert "签发通行码的密钥" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("applied", "erasures", "words"),
+    [
+        pytest.param(None, 0, "尚未下发", id="none"),
+        pytest.param(3, 0, "已应用第 3 版", id="applied"),
+        pytest.param(2, 0, "已应用第 2 版，已下发第 3 版", id="behind"),
+        pytest.param(3, 2, "尚无凭证的删除", id="erasures"),
+    ],
+)
+def test_a_stations_page_says_which_roster_it_has_and_what_it_has_not_proven(
+    town: Office, chief: Browser, applied: int | None, erasures: int, words: str
+) -> None:
+    if applied is not None:
+        state = {"version": 3, "digest": "d" * 64, "people": 5, "issued_at": town.clock()}
+        town.add(RosterState(station_id=NORTH, applied_version=applied, **state))
+    for number in range(erasures):
+        asked = {"person_id": "p-0", "reason": "asked", "requested_at": town.clock(), "requested_by": "hub"}
+        town.add(Erasure(request_id=f"{number:032}", station_id=NORTH, **asked))
+    page = chief.get(f"/stations/{NORTH}").text
+    assert words in page
+    assert ("尚无凭证的删除" in page) is bool(erasures)
 
 
 def test_viewers_see_hours_and_nobody(town: Office) -> None:
