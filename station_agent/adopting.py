@@ -149,7 +149,7 @@ class Adopting:
         if header.receiver_key != self._own_key:
             raise Refused("other_key")
         sender_key = self._allowed(header)
-        if self._book.newest(header.person) == (header.sealed_ms, delivery.id):
+        if self._taken(header, delivery.id):
             return  # taken before: the hub did not hear of it
         if (header.engine, header.digest) != self._faces.engine:
             raise Refused("other_engine", header.engine)
@@ -160,6 +160,11 @@ class Adopting:
         self._adopt(
             header, content, Origin(station=header.sender, sealed_ms=header.sealed_ms, id=delivery.id)
         )
+
+    def _taken(self, header: Header, replica_id: str) -> bool:
+        """It was taken before, and is still here."""
+        newest = self._book.newest(header.person) == (header.sealed_ms, replica_id)
+        return newest and self._book.erased_at_ms(header.person) is None
 
     def _allowed(self, header: Header) -> str:
         """The sender's key, when the roster in force allows what came.

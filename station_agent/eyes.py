@@ -17,13 +17,15 @@ from station_agent.core.threshold import GalleryTooLargeError
 from station_agent.errors import AgentError
 from station_agent.facts import Fact
 from station_agent.store.consents import Said, UsedCode
+from station_agent.store.copies import Origin
 from station_agent.store.people import PeopleStore, Person
 from station_agent.vision.acceptance import Acceptance, Policy
 from station_agent.vision.camera import Camera, PushedCamera, open_camera
 from station_agent.vision.engines import open_engine
 from station_agent.vision.enrolment import enrol_from_images
 from station_agent.vision.frame import Pixels
-from station_agent.vision.gallery import Gallery
+from station_agent.vision.gallery import Gallery, check_faces
+from station_agent.vision.matching import shows_another
 from station_agent.vision.pipeline import VisionThread
 
 SIMULATED_CONSENT: Final = "simulated"
@@ -35,6 +37,7 @@ class Eyes:
 
     Attributes:
         engine_name: name and first digits of the weights' digest; empty when face entry is off.
+        changes: counts changes of who is enrolled.
         acceptance: what a score must reach now; replaced as a whole whenever the gallery changes.
     """
 
@@ -62,6 +65,7 @@ class Eyes:
         self._threads: list[VisionThread] = []
         self._changing = threading.Lock()
         self.engine_name = ""
+        self.changes = 0
         self.acceptance = Acceptance()
         if not station.config.face.enabled:
             return
@@ -132,6 +136,41 @@ class Eyes:
         """As ``erase``, and False when face entry is off: nothing is kept then."""
         return bool(self.engine_name) and self._erase(person, said, code)
 
+    @property
+    def engine(self) -> tuple[str, str]:
+        """Name of the engine, and SHA-256 of its weights."""
+        return self._engine.name, self._engine.digest
+
+    def somebody_else(self, person: str, vectors: NDArray[np.float32]) -> bool:
+        """Whether a capture shows another enrolled person."""
+        return shows_another(self._searched, person, vectors, threshold=self.acceptance.threshold)
+
+    # Copies to and from other stations
+
+    @property
+    def store(self) -> PeopleStore:
+        """Where templates are kept. Only with face entry on."""
+        return self._people
+
+    def templates(self, person: str) -> NDArray[np.float32] | None:
+        """A person's templates, shape (K, D), unit-length rows; None when there are none that open."""
+        gallery = self._searched
+        return gallery.of(person) if person in gallery.people else None
+
+    def adopt(self, person: Person, templates: NDArray[np.float32], origin: Origin) -> None:
+        """Keep and search templates that another station made.
+
+        Raises:
+            GalleryTooLargeError: there is no room for another person.
+            ValueError: they are no templates of this engine.
+        """
+        engine = self._engine
+        check_faces(templates, engine.dimension, whose=person.id)
+        with self._changing:
+            self._policy.refuse_one_more(self._searched, person.id)
+            self._people.enrol(person, templates, engine=engine.name, digest=engine.digest, origin=origin)
+            self._search_in(self._gallery())
+
     def words(self) -> dict[str, Word]:
         """By person, the latest they said at this kiosk."""
         if not self.engine_name:
@@ -180,6 +219,7 @@ class Eyes:
         if acceptance.threshold > self.acceptance.threshold:
             self.acceptance = acceptance
         self._searched = gallery
+        self.changes += 1
         for thread in self._threads:
             thread.use(gallery)
         self.acceptance = acceptance

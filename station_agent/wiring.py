@@ -5,12 +5,13 @@ import os
 import queue
 import secrets
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
 from firmware_config.load import ConfigError
+from firmware_config.replica import Replica
 from firmware_config.signing import Signer, Verifier, load_private_key
 from firmware_config.station import Station, StationConfig
 from firmware_config.vocabulary import EventKind
@@ -18,6 +19,7 @@ from station_agent import AGENT_VERSION
 from station_agent.admission import Admission
 from station_agent.attempts import Attempts
 from station_agent.clock import Clock, SystemClock
+from station_agent.copying import Copying, NoCopies
 from station_agent.core.alarm import Alarm
 from station_agent.core.commands import Commands
 from station_agent.core.consents import Consents, Word
@@ -38,6 +40,7 @@ from station_agent.pin_entry import PinEntry
 from station_agent.room import Room
 from station_agent.simulate.stand import Stand
 from station_agent.store.credentials import Credentials
+from station_agent.store.gallery_key import sealing_key
 from station_agent.store.roster import RosterStore
 from station_agent.store.store import Store
 from station_agent.visits import Visits
@@ -86,11 +89,7 @@ def _run(
     new = not (data_dir / "safety.db").exists()
     store = Store(data_dir, station=config.station, stamp=clock.stamp())
     parts.callback(store.close)
-    credentials = Credentials(
-        data_dir / "credentials.db", data_dir / "pin.key", station=config.station, at=clock.stamp()
-    )
-    parts.callback(credentials.close)
-    credentials.settle_loss(clock.stamp())
+    credentials = _credentials(data_dir, config.station, clock, parts)
     hub_keys = Verifier.of(*(key.public for key in config.hub.command_keys))
     roster = RosterStore(data_dir / "roster.bin", verifier=hub_keys, station=config.station)
     eyes = Eyes(station, clock=clock, put=inbox.put, pushed=stand.cameras if stand else {})
@@ -131,6 +130,17 @@ def _run(
         readings=store,
         record=ledger.record,
     )
+    copying = _copying(
+        station,
+        eyes=eyes,
+        eraser=eraser,
+        install_id=store.install_id,
+        roster=roster,
+        send=lambda replica: link.send_replica(replica),  # noqa: PLW0108 (there is no link yet)
+        clock=clock,
+        ledger=ledger,
+    )
+    parts.callback(copying.stop)
     link = Link(
         station=station,
         signer=signer,
@@ -140,6 +150,7 @@ def _run(
         clock=clock,
         put=inbox.put,
         status=lambda: _status(loop, eyes),
+        copies=copying,
     )
     orders = Orders(
         clock=clock,
@@ -167,7 +178,7 @@ def _run(
         inbox=inbox,
         ledger=ledger,
     )
-    ledger.join(room=room, orders=orders, admission=admission)
+    ledger.join(room=room, orders=orders, admission=admission, visited=copying.visited)
     visits = Visits(rules=config.face, accepted=lambda: eyes.acceptance, doors=keepers, admission=admission)
     watchdog = open_watchdog(
         os.environ.get("NOTIFY_SOCKET"),
@@ -201,6 +212,7 @@ def _run(
     rack.start()
     link.start()
     parts.callback(link.stop)
+    copying.start()
     eyes.start()
     ledger.record(
         EventKind.STATION_STARTED,
@@ -215,6 +227,15 @@ def _run(
         rack.release()
         ledger.record(EventKind.STATION_STOPPED, {})
         store.barrier(STOP_S)
+
+
+def _credentials(data_dir: Path, station: str, clock: SystemClock, parts: ExitStack) -> Credentials:
+    """PINs and counts, closed at the end."""
+    at = clock.stamp()
+    credentials = Credentials(data_dir / "credentials.db", data_dir / "pin.key", station=station, at=at)
+    parts.callback(credentials.close)
+    credentials.settle_loss(at)
+    return credentials
 
 
 def _ways_in(
@@ -244,6 +265,34 @@ def _ways_in(
         record=ledger.record,
     )
     return admission, PinEntry(admission=admission, attempts=attempts, judge=credentials, put=inbox.put)
+
+
+def _copying(
+    station: Station,
+    *,
+    eyes: Eyes,
+    eraser: Eraser,
+    install_id: str,
+    roster: RosterStore,
+    send: Callable[[Replica], bool],
+    clock: SystemClock,
+    ledger: Ledger,
+) -> Copying | NoCopies:
+    """Copies of templates, and their end; nothing of it without face entry."""
+    if not station.config.face.enabled:
+        return NoCopies()
+    return Copying(
+        station=station.config.station,
+        install_id=install_id,
+        key=sealing_key(station.beside(station.config.data_dir) / "sealing.key"),
+        faces=eyes,
+        destroyer=eraser,
+        expire_days=station.config.face.expire_days,
+        roster=lambda: roster.current,
+        send=send,
+        clock=clock,
+        record=ledger.record,
+    )
 
 
 def _status(loop: ControlLoop, eyes: Eyes) -> Status:

@@ -2,6 +2,7 @@
 
 from typing import Final, TypeAlias
 
+from firmware_config.replica import Delivery
 from firmware_config.signing import Refused, Verifier
 from firmware_config.topics import COMMAND_TOPICS, Topic, parse
 from firmware_config.units import MAX_PAYLOAD_BYTES
@@ -10,10 +11,17 @@ from station_agent.clock import Stamp
 from station_agent.core.commands import EARLIEST_MS, LATEST_MS
 from station_agent.link.client import Raw
 
-Inbound: TypeAlias = Order | Go | Ask | Ack | RosterPart | Erase
+Inbound: TypeAlias = Order | Go | Ask | Ack | RosterPart | Erase | Delivery
 
 RESPONSE: Final = {Topic.REQUEST: Topic.CHALLENGE, Topic.GO: Topic.RESULT}
 """The only response topic a command may name, if it names one."""
+
+SIGNED_DATA: Final[dict[Topic, tuple[str, type[RosterPart | Erase | Delivery]]]] = {
+    Topic.ROSTER: ("roster", RosterPart),
+    Topic.ERASE: ("erase", Erase),
+    Topic.DELIVERY: ("replica.delivery", Delivery),
+}
+"""What the hub signs on the data connection."""
 
 
 class Intake:
@@ -35,23 +43,22 @@ class Intake:
         topic = self._topic(raw.topic)
         if topic is Topic.ACK:
             return decode(raw.payload, Ack, station=self._station)
-        if topic is Topic.ROSTER:
-            return decode(self._verifier.open(raw.payload, kind="roster"), RosterPart, station=self._station)
-        if topic is Topic.ERASE:
-            return decode(self._verifier.open(raw.payload, kind="erase"), Erase, station=self._station)
+        if (signed := SIGNED_DATA.get(topic)) is not None:
+            kind, body = signed
+            return decode(self._verifier.open(raw.payload, kind=kind), body, station=self._station)
         if topic not in COMMAND_TOPICS:
             raise Refused("unsupported", raw.topic)
         if raw.retain:
             raise Refused("retained")
         if raw.response_topic not in {None, RESPONSE[topic].of(self._station)}:
             raise Refused("response_topic")
-        body = self._command(topic, raw.payload)
-        cmd_id = body.cmd_id or ""
+        command = self._command(topic, raw.payload)
+        cmd_id = command.cmd_id or ""
         if raw.correlation not in {None, cmd_id.encode()}:
             raise Refused("correlation")
-        if isinstance(body, Order) and at.trust == "synced":
-            self._fresh(body, at)
-        return body
+        if isinstance(command, Order) and at.trust == "synced":
+            self._fresh(command, at)
+        return command
 
     def _topic(self, name: str) -> Topic:
         parsed = parse(name)

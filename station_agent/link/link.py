@@ -10,11 +10,12 @@ import logging
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
+from firmware_config.replica import Delivery, Replica
 from firmware_config.signing import Refused, Signer, Verifier
 from firmware_config.station import Station
 from firmware_config.topics import COMMAND_TOPICS, Topic
@@ -32,7 +33,7 @@ from station_agent.store.store import Store
 
 _LOG = logging.getLogger(__name__)
 
-DATA_TOPICS: Final = (Topic.ACK, Topic.CONFIG, Topic.ROSTER, Topic.ERASE)
+DATA_TOPICS: Final = (Topic.ACK, Topic.CONFIG, Topic.ROSTER, Topic.ERASE, Topic.DELIVERY)
 QUEUE_LIMIT: Final = 512
 """Messages waiting to be checked; more are dropped and counted, the hub sends again."""
 
@@ -55,6 +56,26 @@ class _Changed:
     """The station's state has changed: do not wait for the next heartbeat."""
 
 
+class Copies(Protocol):
+    """Takes what concerns copies of templates (``copying.Copying``); every call returns at once."""
+
+    @property
+    def sealing_key(self) -> str:
+        """What other stations seal to, base64; empty when face entry is off."""
+
+    def roster_applied(self) -> None:
+        """A newer roster is in force."""
+
+    def arrived(self, delivery: Delivery) -> None:
+        """A copy came."""
+
+    def acknowledged(self, ids: Sequence[str]) -> None:
+        """The hub carries these on."""
+
+    def connected(self) -> None:
+        """The data connection is there."""
+
+
 _Work: TypeAlias = Raw | _Went | _Changed | None
 
 
@@ -72,6 +93,7 @@ class Link:
         clock: Clock,
         put: Callable[[facts.Fact], None],
         status: Callable[[], Status],
+        copies: Copies,
     ) -> None:
         """Prepare; ``start`` connects.
 
@@ -84,6 +106,7 @@ class Link:
             clock: for stamps and pauses.
             put: takes facts for the control thread.
             status: the station's state now; called from any thread, must not wait.
+            copies: of templates, to and from other stations.
 
         Raises:
             OSError: password or certificate file cannot be read.
@@ -96,7 +119,8 @@ class Link:
         self._clock = clock
         self._put = put
         self._status = status
-        self._presence = Presence(station, install_id=store.install_id)
+        self._copies = copies
+        self._presence = Presence(station, install_id=store.install_id, sealing_key=copies.sealing_key)
         keys = [entry.public for entry in station.config.hub.command_keys]
         self._intake = Intake(station=self._id, verifier=Verifier.of(*keys))
         self._heartbeat_s = station.config.broker.heartbeat_s
@@ -173,6 +197,10 @@ class Link:
         """Answer a question of the hub; it asks again when this is lost."""
         self._sealed(Topic.REPLY, reply, reply.cmd_id)
 
+    def send_replica(self, replica: Replica) -> bool:
+        """Hand a sealed copy to the data connection; False when there is none."""
+        return self._send(Topic.REPLICA, self._signer.seal("replica", replica), None)
+
     def _sealed(self, topic: Topic, body: Challenge | Reply, cmd_id: str) -> None:
         payload = self._signer.seal(kind_of(body), body)
         if self._command.publish(topic, payload, correlation=cmd_id) is None:
@@ -237,6 +265,8 @@ class Link:
         topics = (Topic.RESULT,) if change.command else (Topic.EVENT, Topic.TELEMETRY)
         if change.command and change.up:
             self._announce()
+        if not change.command and change.up:
+            self._copies.connected()
         self._pump.connected(topics, up=change.up)
 
     def _deliver(self, message: Inbound, raw: Raw) -> None:
@@ -251,15 +281,25 @@ class Link:
                 self._put(facts.ResultAsked(cmd_id=cmd_id))
             case Ask():
                 self._rejected["malformed"] += 1
+            case RosterPart() | Erase() | Delivery() | Ack():
+                self._deliver_data(message, raw)
+
+    def _deliver_data(self, message: RosterPart | Erase | Delivery | Ack, raw: Raw) -> None:
+        match message:
             case RosterPart():
                 if (taken := self._roster.take(raw.payload, self._clock.stamp())) is not None:
                     self._put(facts.RosterApplied(roster=taken.roster))
                     self.changed()
+                    self._copies.roster_applied()
             case Erase():
                 self._erase(message)
+            case Delivery():
+                self._copies.arrived(message)
             case Ack():
                 self._store.acknowledge(message)
                 self._pump.acknowledged(message)
+                if message.replicas and message.install_id == self._store.install_id:
+                    self._copies.acknowledged(message.replicas)
 
     def _refuse(self, refused: Refused, raw: Raw) -> None:
         reason = refused.reason

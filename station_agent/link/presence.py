@@ -27,11 +27,12 @@ class Status:
 class Presence:
     """Makes the messages; numbers the connections of this boot."""
 
-    def __init__(self, station: Station, *, install_id: str) -> None:
+    def __init__(self, station: Station, *, install_id: str, sealing_key: str) -> None:
         config = station.config
         self._station = station
         self._id = config.station
         self._install_id = install_id
+        self._sealing_key = sealing_key
         self._sensors = [
             SensorMeta(name=sensor.name, unit=sensor.unit, low=sensor.low, high=sensor.high)
             for sensor in station.profile.sensors
@@ -59,6 +60,7 @@ class Presence:
             capacity=config.occupancy.capacity,
             liveness=config.face.liveness,
             engine=status.engine,
+            sealing_key=self._sealing_key,
         )
 
     def heartbeat(

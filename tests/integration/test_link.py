@@ -41,6 +41,7 @@ from firmware_config.wire import (
 )
 from station_agent import facts
 from station_agent.clock import Stamp, SystemClock
+from station_agent.copying import NoCopies
 from station_agent.link import lanes
 from station_agent.link.link import Link
 from station_agent.link.presence import Status
@@ -185,6 +186,7 @@ class World:
             clock=self.clock,
             put=self.inbox.put,
             status=self._status,
+            copies=NoCopies(),
         )
         self.link.start()
 
