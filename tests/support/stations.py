@@ -48,13 +48,20 @@ def write_station(
     port: int = 1883,
     password: str = "secret",  # noqa: S107 (of a test broker)
     door: str = "",
+    kiosk: str | None = None,
 ) -> tuple[Path, Signer]:
-    """Write station file, signing key and broker password; return the file and the station's signer."""
+    """Write station file, signing key and broker password; return the file and the station's signer.
+
+    A text for ``kiosk``, even an empty one, asks for a kiosk and says more about it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "station.toml"
     path.write_text(
         TEMPLATE.format(station=station, hub_public=hub_public, port=port, door=door), encoding="utf-8"
     )
+    if kiosk is not None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"\n[kiosk]\nenabled = true\n{kiosk}\n")
     (folder / "broker.password").write_text(password + "\n", encoding="utf-8")
     return path, Signer(new_private_key(folder / "station.pem"))
 
