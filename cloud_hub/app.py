@@ -22,6 +22,7 @@ from cloud_hub.api import events as api_events
 from cloud_hub.api import groups as api_groups
 from cloud_hub.api import passes as api_passes
 from cloud_hub.api import people as api_people
+from cloud_hub.api import reports as api_reports
 from cloud_hub.api import stations as api_stations
 from cloud_hub.api.schemas import Problem
 from cloud_hub.bell import Ringer
@@ -33,6 +34,7 @@ from cloud_hub.console.views import (
     overview,
     passes,
     people,
+    reports,
     session,
     stations,
 )
@@ -47,7 +49,7 @@ LARGEST_BODY: Final = 1024 * 1024
 _SHORTEST_KEY: Final = 32
 _CONSOLE: Final = Path(__file__).parent / "console"
 
-PAGES: Final = (alerts, events, groups, orders, overview, passes, people, stations)
+PAGES: Final = (alerts, events, groups, orders, overview, passes, people, reports, stations)
 """Modules whose views register themselves on the console's blueprint."""
 
 RESOURCES: Final = (
@@ -59,6 +61,7 @@ RESOURCES: Final = (
     api_groups,
     api_passes,
     api_people,
+    api_reports,
     api_stations,
 )
 """Modules whose views register themselves on the API's blueprint."""

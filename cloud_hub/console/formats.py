@@ -2,28 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from functools import lru_cache
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel.dates import format_date, format_datetime, format_skeleton
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, format_percent
 from markupsafe import Markup
 
 from cloud_hub import context
 from cloud_hub.console import labels, openings
 from cloud_hub.i18n import gettext, language, mark, ngettext
-
-DEFAULT_ZONE: Final = "Asia/Shanghai"
-
-
-@lru_cache(maxsize=512)
-def zone(name: str | None) -> ZoneInfo:
-    """A station's time zone; a name nobody knows becomes the default instead of breaking the page."""
-    try:
-        return ZoneInfo(name or DEFAULT_ZONE)
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo(DEFAULT_ZONE)
+from cloud_hub.zones import zone
 
 
 def moment(at: datetime | None, zone_name: str | None = None, *, seconds: bool = True) -> Markup:
@@ -83,6 +71,11 @@ def number(value: float | None, digits: int = 1) -> str:
     if value is None:
         return "–"
     return str(format_decimal(value, format="#,##0." + "#" * digits, locale=language()))
+
+
+def percent(share: float | None) -> str:
+    """A share of 0 to 1 with one decimal; a dash where there is none."""
+    return "–" if share is None else str(format_percent(share, format="0.0%", locale=language()))
 
 
 def seconds(length_s: float) -> str:

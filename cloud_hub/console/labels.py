@@ -213,6 +213,14 @@ LIVENESS: Final[dict[str, str]] = {
     "both": mark("passive and active"),
 }
 
+LIGHTS: Final[dict[str, str]] = {
+    "dark": mark("dark"),
+    "dim": mark("dim"),
+    "normal": mark("normal light"),
+    "bright": mark("bright"),
+    "unknown": mark("not measured"),
+}
+
 PASS_STATES: Final[dict[str, str]] = {
     "valid": mark("valid"),
     "not_yet": mark("not valid yet"),

@@ -38,6 +38,7 @@ def set_up(app: Flask) -> None:
         event_facts=formats.event_facts,
         moment=formats.moment,
         number=formats.number,
+        percent=formats.percent,
         seconds=formats.seconds,
         shut_out=formats.shut_out,
         translated=gettext,

@@ -15,7 +15,6 @@ from cloud_hub.access.roles import requires, signed_in
 from cloud_hub.api.people_schemas import GroupBody
 from cloud_hub.bell import BRIDGE, PEOPLE
 from cloud_hub.console import forms, openings
-from cloud_hub.console.formats import DEFAULT_ZONE, zone
 from cloud_hub.console.views.blueprint import console, render
 from cloud_hub.errors import CallerError, Invalid, NotFound
 from cloud_hub.models import Door, PeopleGroup
@@ -23,6 +22,7 @@ from cloud_hub.models.access import Role
 from cloud_hub.people import hours, queries
 from cloud_hub.people.hours import GroupRules
 from cloud_hub.stations import queries as stations
+from cloud_hub.zones import DEFAULT_ZONE, zone
 from firmware_config.roster import SpecialDay
 
 _LONGEST_HOLIDAY: Final = 31

@@ -13,7 +13,6 @@ from cloud_hub.access.roles import requires, signed_in
 from cloud_hub.api.people_schemas import PassBody
 from cloud_hub.bell import BRIDGE, PEOPLE
 from cloud_hub.console import forms
-from cloud_hub.console.formats import DEFAULT_ZONE, zone
 from cloud_hub.console.views.blueprint import console, render
 from cloud_hub.errors import CallerError, Invalid
 from cloud_hub.models import Station
@@ -24,6 +23,7 @@ from cloud_hub.passes.services import PassWish
 from cloud_hub.people.queries import note_view
 from cloud_hub.roster.build import region_of
 from cloud_hub.stations import queries as stations
+from cloud_hub.zones import DEFAULT_ZONE, zone
 from firmware_config.passes import EVERYWHERE
 
 _PAGE: Final = 50

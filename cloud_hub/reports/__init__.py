@@ -1,0 +1,1 @@
+"""Figures over time, from what stations reported."""
