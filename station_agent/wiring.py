@@ -26,11 +26,13 @@ from station_agent.core.consents import Consents, Word
 from station_agent.core.occupancy import Occupancy
 from station_agent.core.policy import Entries
 from station_agent.devices.rack import Rack
-from station_agent.devices.watchdog import open_watchdog
+from station_agent.devices.watchdog import Watchdog, open_watchdog
 from station_agent.doorkeeper import Doorkeeper
 from station_agent.erasing import Eraser
 from station_agent.eyes import Eyes
 from station_agent.facts import Fact, Stopped
+from station_agent.kiosk.desk import Desk
+from station_agent.kiosk.opening import OpenKiosk
 from station_agent.ledger import Ledger
 from station_agent.link.link import Link
 from station_agent.link.presence import Status
@@ -180,12 +182,7 @@ def _run(
     )
     ledger.join(room=room, orders=orders, admission=admission, visited=copying.visited)
     visits = Visits(rules=config.face, accepted=lambda: eyes.acceptance, doors=keepers, admission=admission)
-    watchdog = open_watchdog(
-        os.environ.get("NOTIFY_SOCKET"),
-        timeout_s=int(os.environ["WATCHDOG_USEC"]) / 1e6 if "WATCHDOG_USEC" in os.environ else None,
-        clock=clock,
-    )
-    parts.callback(watchdog.close)
+    watchdog = _watchdog(parts, clock)
     loop = ControlLoop(
         inbox=inbox,
         clock=clock,
@@ -199,6 +196,9 @@ def _run(
         changed=link.changed,
     )
 
+    kiosk = _kiosk(
+        parts, config, clock=clock, inbox=inbox, loop=loop, admission=admission, link=link, store=store
+    )
     if stand:
         stand.serve(
             control,
@@ -207,7 +207,7 @@ def _run(
             store=store,
             link=link,
             people=eyes,
-            status=lambda: _shown(loop, admission),
+            status=lambda: _shown(loop, admission, kiosk),
         )
     rack.start()
     link.start()
@@ -295,17 +295,58 @@ def _copying(
     )
 
 
+def _watchdog(parts: ExitStack, clock: Clock) -> Watchdog:
+    """Fed by the control loop; systemd's, where it started us."""
+    watchdog = open_watchdog(
+        os.environ.get("NOTIFY_SOCKET"),
+        timeout_s=int(os.environ["WATCHDOG_USEC"]) / 1e6 if "WATCHDOG_USEC" in os.environ else None,
+        clock=clock,
+    )
+    parts.callback(watchdog.close)
+    return watchdog
+
+
+def _kiosk(
+    parts: ExitStack,
+    config: StationConfig,
+    *,
+    clock: Clock,
+    inbox: queue.SimpleQueue[Fact],
+    loop: ControlLoop,
+    admission: Admission,
+    link: Link,
+    store: Store,
+) -> OpenKiosk | None:
+    """The page at the door, where the station file asks for one."""
+    if not config.kiosk.enabled:
+        return None
+    desk = Desk(
+        config.kiosk_door,
+        clock=clock,
+        put=inbox.put,
+        snapshot=lambda: loop.snapshot,
+        prompts=admission,
+        connected=lambda: link.online,
+        on_disk=store.barrier,
+    )
+    kiosk = OpenKiosk(config, desk=desk, enrolment=None)
+    parts.callback(kiosk.close)
+    kiosk.start()
+    return kiosk
+
+
 def _status(loop: ControlLoop, eyes: Eyes) -> Status:
     seen = loop.snapshot
     return Status(doors=seen.doors, occupancy=seen.occupancy, cameras=seen.cameras, engine=eyes.engine_name)
 
 
-def _shown(loop: ControlLoop, admission: Admission) -> dict[str, Any]:
+def _shown(loop: ControlLoop, admission: Admission, kiosk: OpenKiosk | None) -> dict[str, Any]:
     seen = loop.snapshot
     return {
         "doors": {door.id: door.state.value for door in seen.doors},
         "people": seen.occupancy.estimate,
         "prompts": admission.prompts,
+        "kiosk": kiosk.url if kiosk else None,
     }
 
 
