@@ -14,6 +14,7 @@ import requests
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from cloud_hub.db import Base, make_engine, make_sessions, utc_now
+from firmware_config.signing import new_private_key
 from tests.support.demo import until
 from tests.support.parts import free_port
 from tests.support.web import Records, WallClock, hub_in
@@ -67,6 +68,9 @@ tls = false
 
 [orders]
 command_key_file = "command.key"
+
+[passes]
+key_file = "passes.key"
 """,
         encoding="utf-8",
     )
@@ -94,6 +98,7 @@ def site_in(folder: Path, **web: Any) -> Iterator[Site]:
     port = free_port()
     config = hub_file(folder, port, **web)
     hub = hub_in(folder, port=port)
+    new_private_key(folder / "passes.key")
     engine = make_engine(hub.database_url)
     Base.metadata.create_all(engine)
     records = Records(hub=hub, sessions=make_sessions(engine), clock=WallClock(utc_now()))
