@@ -10,6 +10,7 @@ from station_agent.clock import SystemClock
 from station_agent.store.credentials import Credentials
 from station_agent.store.roster import RosterStore
 from tests.support.agent import AgentProcess
+from tests.support.parts import free_port
 from tests.support.rosters import ALWAYS, STATION, document
 from tests.support.stations import new_hub_key, write_station
 
@@ -29,7 +30,10 @@ def station_with_kiosk(folder: Path, *people: RosterPerson, door: str = "", **ro
     """
     signer, public = new_hub_key(folder)
     config, _ = write_station(
-        folder, hub_public=public, door=door or "unlocked_s = 1.0", kiosk='phone = "010-12345678"'
+        folder,
+        hub_public=public,
+        door=door or "unlocked_s = 1.0",
+        kiosk=f'phone = "010-12345678"\nport = {free_port()}',
     )
     clock = SystemClock()
     store = RosterStore(folder / "data" / "roster.bin", verifier=Verifier.of(public), station=STATION)

@@ -87,7 +87,7 @@ const show = (state) => {
   shown = state;
   const saying = state.prompt && state.door.symbol !== 'fire' ? state.prompt : state.door;
   const say = at('say');
-  const line = say.querySelector('p');
+  const line = say.querySelector('p[aria-live]');
   say.className = `say ${saying.tone}`;
   use(say, saying.symbol);
   if (line.textContent !== saying.text) line.textContent = saying.text;
