@@ -21,6 +21,7 @@ from cloud_hub.models import (
     Consent,
     EnrolmentCode,
     Erasure,
+    Membership,
     PeopleGroup,
     Person,
     RosterState,
@@ -94,6 +95,8 @@ def people(records: Records) -> Iterator[object]:
     ):
         yield Person(id=f"p-{number}a2b3c4d5e6f", number=short, **at, **flags)
     yield Person(id="p-gone00000000", number=None, active=False, erased_at=now, **at)
+    for number, group in ((0, "couriers"), (1, "cleaners"), (1, "couriers"), (2, "volunteers")):
+        yield Membership(person_id=f"p-{number}a2b3c4d5e6f", group_id=group)
     given = {"kind": "face", "version": 2, "channel": "kiosk", "given_at": now - timedelta(days=2)}
     yield Consent(person_id="p-0a2b3c4d5e6f", station_id=NORTH, **given)
     for station, proven in ((NORTH, True), (RIVER, True), (DEPOT, False)):
