@@ -28,8 +28,8 @@ from cloud_hub.models.alert import Severity
 from cloud_hub.models.command import CommandState
 from cloud_hub.models.station import Presence
 from cloud_hub.replicas import services as replicas
-from cloud_hub.roster.services import touch
-from cloud_hub.stations.services import note_sealing_key
+from cloud_hub.roster.services import revision, touch
+from cloud_hub.stations.services import note_sealing_keys
 from firmware_config import wire
 from firmware_config.replica import Replica
 
@@ -298,15 +298,16 @@ class Batch:
         self._stored.replicas = replicas.take(self._session, self._replicas, now=self._now)
 
     def _write_sealing_keys(self) -> None:
-        keys = sorted(self._sealing_keys.items())
-        changes = [(name, note_sealing_key(self._session, name, key)) for name, key in keys]
+        if not self._sealing_keys:
+            return
+        changes = note_sealing_keys(self._session, self._sealing_keys)
         entries = [
-            people.Entry(name, "station:sealing_key:changed", name, change)
-            for name, change in changes
-            if change is not None
+            people.Entry(station, "station:sealing_key:changed", station, change)
+            for station, change in changes.items()
         ]
-        if entries:
-            self._entries = [*self._entries, *entries]
+        self._entries = [*self._entries, *entries]
+        # without any people yet there is nothing to replicate, and no station is to get a roster that bars everybody
+        if entries and revision(self._session):
             self._stored.people_changed = True
             touch(self._session)
 

@@ -2,9 +2,11 @@
 
 import re
 import zoneinfo
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from cloud_hub.access import audit
@@ -69,15 +71,25 @@ def register(
     return station
 
 
-def note_sealing_key(session: Session, station_id: str, key: str) -> dict[str, str] | None:
-    """The key that others must seal templates to, as a station's birth says. What changed, for the audit; else None."""
-    station = session.get_one(Station, station_id)
-    if station.sealing_key == key:
-        return None
-    changed = {"before": station.sealing_key, "now": key}
-    station.sealing_key = key
+def note_sealing_keys(session: Session, keys: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The keys that others must seal templates to, as stations' births say.
+
+    Args:
+        session: a writing session.
+        keys: by station.
+
+    Returns:
+        By station what changed, for the audit.
+    """
+    query = select(Station).where(Station.id.in_(keys)).order_by(Station.id)
+    changes: dict[str, dict[str, str]] = {}
+    for station in session.scalars(query):
+        key = keys[station.id]
+        if station.sealing_key != key:
+            changes[station.id] = {"before": station.sealing_key, "now": key}
+            station.sealing_key = key
     session.flush()
-    return changed
+    return changes
 
 
 def _faults(station_id: str, name: str, region: str, time_zone: str, public_key: str) -> list[dict[str, str]]:

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from cloud_hub.ingest.decoding import Arrival, Received, StationKeys, open_arrival, topic_label
 from cloud_hub.ingest.handlers import Batch, Stored
 from cloud_hub.ingest.presence import Watch
-from cloud_hub.models import Alert, Door, Event, Reading, Sensor, Station, StationStatus
+from cloud_hub.models import Alert, AuditEntry, Door, Event, Reading, Sensor, Station, StationStatus
+from cloud_hub.roster.services import revision, touch
 from cloud_hub.settings import PresenceSettings
 from firmware_config import wire
 from firmware_config.signing import Refused, Signer, Verifier, encode_public
@@ -355,3 +356,20 @@ def test_data_of_an_event_is_kept_as_it_came(desk: Desk, sessions: sessionmaker[
     data: dict[str, wire.Scalar] = {"text": "门 \"'%s", "number": 1.5, "yes": True, "none": None}
     desk.store(events(event(1, data=data)))
     assert rows(sessions, Event)[0].data == data
+
+
+def test_a_sealing_key_is_kept_and_audited_and_makes_no_roster_where_there_are_no_people(
+    desk: Desk, sessions: sessionmaker[Session]
+) -> None:
+    for number, key in enumerate(("A" * 43 + "=", "A" * 43 + "=", "B" * 42 + "A="), start=1):
+        stored = desk.store(birth(number, sealing_key=key))
+        assert not stored.people_changed
+    with sessions() as session:
+        assert (session.get_one(Station, STATION).sealing_key, revision(session)) == ("B" * 42 + "A=", 0)
+        actions = session.scalars(select(AuditEntry.action).order_by(AuditEntry.id)).all()
+    assert actions.count("station:sealing_key:changed") == 2
+    with sessions.begin() as session:
+        touch(session)
+    assert desk.store(birth(4, sealing_key="A" * 43 + "=")).people_changed
+    with sessions() as session:
+        assert revision(session) == 2

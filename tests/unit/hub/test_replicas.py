@@ -21,7 +21,7 @@ from cloud_hub.replicas.services import (
     waiting,
 )
 from cloud_hub.roster.build import build
-from cloud_hub.stations.services import note_sealing_key
+from cloud_hub.stations.services import note_sealing_keys
 from firmware_config import receipts, replica
 from firmware_config.roster import RosterDocument
 from firmware_config.signing import Signer
@@ -40,8 +40,7 @@ def town(world: World) -> World:
     for station in (SOUTH, WEST):
         world.add_station(station)
     with world.sessions.begin() as session:
-        for station, key in KEY.items():
-            note_sealing_key(session, station, key)
+        note_sealing_keys(session, KEY)
         hours.create_group(
             session, group_id="workers", rules=GroupRules(weekly=ALWAYS, stations=()), actor=BY, now=world.now
         )
@@ -201,10 +200,10 @@ def test_peers_share_a_group_are_in_service_and_have_a_key(town: World) -> None:
     add_person(town, *BOTH)
     assert [peer.station for peer in roster(town).peers] == [SOUTH]
     with town.sessions.begin() as session:
-        note_sealing_key(session, SOUTH, "")
+        note_sealing_keys(session, {SOUTH: ""})
     assert roster(town).peers == []
     with town.sessions.begin() as session:
-        note_sealing_key(session, SOUTH, KEY[WEST])
+        note_sealing_keys(session, {SOUTH: KEY[WEST]})
         session.get_one(Station, SOUTH).retired_at = town.now
     assert roster(town).peers == []
 
