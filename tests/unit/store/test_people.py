@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from numpy.typing import NDArray
 
-from station_agent.store.db import StoreBusyError
-from station_agent.store.gallery_key import GalleryKeyError, gallery_key
-from station_agent.store.people import PeopleStore, Person, TemplateDamagedError
+from firmware_config.replica import public_half
+from station_agent.core.retention import Kept
+from station_agent.store.db import Schema, StoreBusyError, open_database
+from station_agent.store.gallery_key import GalleryKeyError, gallery_key, sealing_key
+from station_agent.store.keeping import Keeping
+from station_agent.store.people import SCHEMA, PeopleStore, Person, TemplateDamagedError
 
 ENGINE, DIGEST = "opencv", "a" * 64
 ANNA = Person(id="p-anna", enrolled_at_ms=1_700_000_000_000, consent="consent-1")
@@ -298,6 +301,27 @@ def test_a_key_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "gallery.key").mkdir()
     with pytest.raises(GalleryKeyError, match=r"gallery\.key cannot be used: Is a directory"):
         gallery_key(tmp_path / "gallery.key")
+
+
+def test_a_sealing_key_is_made_once_and_is_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "sealing.key"
+    first = sealing_key(file)
+    assert public_half(sealing_key(file)) == public_half(first)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.chmod(0o644)
+    with pytest.raises(GalleryKeyError, match=r"sealing key .*sealing\.key has mode 644"):
+        sealing_key(file)
+
+
+def test_people_of_an_earlier_release_are_kept_and_counted_from_today(
+    folder: Path, open_store: Callable[..., PeopleStore]
+) -> None:
+    older = Schema(migrations=SCHEMA.migrations[:2], synchronous="FULL")
+    opened = open_database(folder / "people.db", older)
+    opened.connection.execute("INSERT INTO person (id, enrolled_at_ms, consent) VALUES ('p-anna', 1, 'c')")
+    opened.connection.execute("INSERT INTO person VALUES ('p-bo', 1, '', 2)")
+    opened.close()
+    assert Keeping(open_store()).kept() == [Kept(person="p-anna")]
 
 
 class PeopleBesideADict(RuleBasedStateMachine):
