@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware_config.replica import Delivery
 from firmware_config.signing import Refused, Signer, Verifier, encode_public
 from firmware_config.topics import Topic
 from firmware_config.units import MAX_PAYLOAD_BYTES
@@ -33,6 +34,8 @@ GO = Go(
 )
 ASK = Ask(station=STATION, what="result", cmd_id=CMD)
 ACK = Ack(station=STATION, install_id="1" * 32, events=[1])
+
+DELIVERY = Delivery(station=STATION, id="e" * 32, sender="st-other0001", person="anna", sealed="AAAA")
 
 
 def raw(channel: Topic, body: Message, **changes: Any) -> Raw:
@@ -118,6 +121,18 @@ def test_an_old_order_is_refused_by_a_synchronised_clock_only(
         assert reason(message, synced=synced, mono_ms=age_ms) == expected
 
 
+def delivered(body: Delivery, *, kind: str = "replica.delivery") -> Raw:
+    return Raw(topic=Topic.DELIVERY.of(STATION), payload=HUB.seal(kind, body))
+
+
+def test_a_sealed_template_is_taken_from_the_hub_alone_and_for_this_station_alone() -> None:
+    assert INTAKE.judge(delivered(DELIVERY), stamp()) == DELIVERY
+    assert reason(delivered(DELIVERY, kind="replica")) == "wrong_kind"
+    assert reason(delivered(msgspec.structs.replace(DELIVERY, station="st-other0001"))) == "wrong_station"
+    stranger = Signer(Ed25519PrivateKey.generate()).seal("replica.delivery", DELIVERY)
+    assert reason(Raw(topic=Topic.DELIVERY.of(STATION), payload=stranger)) == "unknown_key"
+
+
 def test_a_flipped_bit_anywhere_in_a_go_is_refused() -> None:
     whole = raw(Topic.GO, GO).payload
     for index in range(len(whole)):
@@ -127,7 +142,10 @@ def test_a_flipped_bit_anywhere_in_a_go_is_refused() -> None:
             reason(raw(Topic.GO, GO, payload=bytes(spoiled)))
 
 
-@given(payload=st.binary(max_size=300), topic=st.sampled_from([Topic.REQUEST, Topic.GO, Topic.ACK]))
+@given(
+    payload=st.binary(max_size=300),
+    topic=st.sampled_from([Topic.REQUEST, Topic.GO, Topic.ACK, Topic.DELIVERY]),
+)
 def test_no_bytes_raise_anything_but_a_refusal(payload: bytes, topic: Topic) -> None:
     with pytest.raises(Refused):
         INTAKE.judge(Raw(topic=topic.of(STATION), payload=payload), stamp())
