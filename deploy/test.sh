@@ -11,6 +11,7 @@ missing=()
 compgen -G '/usr/lib/postgresql/*/bin/postgres' > /dev/null || command -v postgres > /dev/null || missing+=(postgresql)
 has_browser || missing+=(chromium)
 has_fonts || missing+=(fonts-noto-cjk)
+command -v espeak-ng > /dev/null || missing+=(espeak-ng)
 
 # A subshell, so that its trap runs whatever happens.
 install_parts() (

@@ -11,7 +11,7 @@ import click
 
 from firmware_config.load import ConfigError
 from firmware_config.signing import encode_public, load_private_key, new_private_key
-from firmware_config.station import Station, load_station
+from firmware_config.station import Station, StationConfig, load_station
 from station_agent import log
 from station_agent.errors import AgentError
 
@@ -198,7 +198,14 @@ def _summary(station: Station) -> dict[str, Any]:
         "sensors": [sensor.name for sensor in profile.sensors],
         "broker": f"{config.broker.host}:{config.broker.port}",
         "liveness": config.face.liveness,
+        "kiosk": _kiosk(config),
     }
+
+
+def _kiosk(config: StationConfig) -> str:
+    if not config.kiosk.enabled:
+        return "off"
+    return f"door {config.kiosk_door}, 127.0.0.1:{config.kiosk.port or 'any free port'}"
 
 
 def _lines(summary: dict[str, Any]) -> str:

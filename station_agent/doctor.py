@@ -6,6 +6,7 @@ import sqlite3
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from station_agent.errors import AgentError
 from station_agent.store.gallery_key import sealing_key
 from station_agent.vision.acceptance import known_impostors
 from station_agent.vision.engines import models_of
+from station_agent.voice import PROGRAM, open_voice
 
 LEAST_FREE_BYTES: Final = 256 * 1024 * 1024
 OWNER_ONLY: Final = 0o077
@@ -59,6 +61,9 @@ def _checks(station: Station) -> Iterator[tuple[str, Callable[[], str]]]:
         yield "face threshold", lambda: _strangers(station)
         yield "sealing key", lambda: _sealing_key(station)
     yield "broker", lambda: _broker(station)
+    if station.config.kiosk.enabled:
+        yield "kiosk", lambda: _kiosk(station)
+        yield "voice", lambda: _voice(station)
     if station.profile.board != "bench":
         yield "GPIO", _gpio
     for camera in station.profile.cameras:
@@ -129,6 +134,43 @@ def _broker(station: Station) -> str:
         context = ssl.create_default_context(cafile=str(broker.ca_file) if broker.ca_file else None)
         with context.wrap_socket(plain, server_hostname=broker.host) as secure:
             return f"{broker.host}:{broker.port} answers with {secure.version()}"
+
+
+def _kiosk(station: Station) -> str:
+    port = station.config.kiosk.port
+    where = f"127.0.0.1:{port}"
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            if _is_kiosk(port):
+                return f"{where}: a kiosk is served"
+            raise AgentError(f"{where}: {error.strerror}; another program has this port") from error
+    return f"{where} is free" if port else "any free port; the log says which"
+
+
+def _is_kiosk(port: int) -> bool:
+    asked = HTTPConnection("127.0.0.1", port, timeout=CONNECT_S)
+    try:
+        asked.request("GET", "/state")
+        return b'"door"' in asked.getresponse().read(64 * 1024)
+    except (OSError, HTTPException):
+        return False
+    finally:
+        asked.close()
+
+
+def _voice(station: Station) -> str:
+    if not station.config.kiosk.voice:
+        return "off by configuration"
+    voice = open_voice(wanted=True)
+    if not voice.available:
+        return f"silent: {PROGRAM} is not installed (apt-get install espeak-ng)"
+    for language, text in (("zh_CN", "请进。"), ("en", "Come in.")):
+        if voice.wav(text, language) is None:
+            raise AgentError(f"{PROGRAM} does not speak {language}")
+    return f"{PROGRAM} speaks Chinese and English"
 
 
 def _gpio() -> str:

@@ -62,6 +62,7 @@ def write_ready(
                 "worker_image": str(faces.worker),
                 "stranger_image": str(faces.stranger),
                 "config": str(station.config),
+                "kiosk_url": station.kiosk_url,
             }
             for station in stations
         ],

@@ -17,7 +17,7 @@ from typing import Final
 
 import click
 
-from cloud_hub.demo import broker, hub, progress, stations
+from cloud_hub.demo import broker, hub, people, progress, stations
 from cloud_hub.demo.broker import BrokerKind
 from cloud_hub.demo.control import ControlError
 from cloud_hub.demo.errors import DemoError, StopRequested
@@ -125,9 +125,9 @@ class _Demo:
         self._stop = stop
         self._ready_file = ready_file
         self._faces = find_faces()
-        self._stations = stations.name_stations(layout, count)
         self._web_port = web_port(port)
-        self._broker_port, self._stage_port = free_ports(2)
+        self._broker_port, self._stage_port, *kiosk_ports = free_ports(2 + count)
+        self._stations = stations.name_stations(layout, kiosk_ports)
         self._accounts = {
             name: secrets.token_urlsafe(18)
             for name in (hub.BRIDGE_ACCOUNT, "tester", *(station.id for station in self._stations))
@@ -181,6 +181,7 @@ class _Demo:
             sign_in = hub.prepare_database(settings)
             progress.step("database ready, administrator made")
             hub.register_stations(settings, self._stations, keys.result())
+            people.furnish(settings, [station.id for station in self._stations])
         progress.step(f"{len(self._stations)} stations have their keys and are registered")
         self._await("the broker", "broker", lambda: answers(self._broker_port))
         progress.step(f"{self._backends.broker} broker on {HOST}:{self._broker_port} (MQTT 5)")
@@ -237,6 +238,7 @@ class _Demo:
                 ("用户名 User", sign_in.username),
                 ("密码 Password", sign_in.password),
                 ("舞台 Stage", addresses.stage_url),
+                *(("门口屏幕 Kiosk", f"{station.kiosk_url} {station.name}") for station in self._stations),
                 ("日志 Logs", str(self._layout.log("*"))),
                 ("停止 Stop", "Ctrl-C"),
             ]

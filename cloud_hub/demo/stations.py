@@ -47,12 +47,19 @@ class Simulated:
         config: its station file.
         control: its control socket.
         trace: file with one line per edge on its simulated wires.
+        kiosk_port: of the page at its door.
     """
 
     id: str
     name: str
     folder: Path
     control: Path
+    kiosk_port: int = 0
+
+    @property
+    def kiosk_url(self) -> str:
+        """The page at its door."""
+        return f"http://{HOST}:{self.kiosk_port}/"
 
     @property
     def config(self) -> Path:
@@ -89,15 +96,15 @@ def agent_program() -> Path:
     return program
 
 
-def name_stations(layout: Layout, count: int) -> list[Simulated]:
-    """Ids, names and places of the stations."""
+def name_stations(layout: Layout, kiosk_ports: Sequence[int]) -> list[Simulated]:
+    """Ids, names and places of the stations, one for each port of a kiosk."""
     stations = []
-    for number in range(1, count + 1):
+    for number, kiosk_port in enumerate(kiosk_ports, start=1):
         station_id = f"st-demo{number:04d}"
         town = NAMES[(number - 1) % len(NAMES)]
         name = town if number <= len(NAMES) else f"{town} {(number - 1) // len(NAMES) + 1}"
         control = layout.control_socket(station_id)
-        stations.append(Simulated(station_id, name, layout.station(station_id), control))
+        stations.append(Simulated(station_id, name, layout.station(station_id), control, kiosk_port))
     return stations
 
 
@@ -135,6 +142,7 @@ def write_station(station: Simulated, *, broker_port: int, password: str, comman
         "face": {"liveness": "off"},
         "occupancy": {"capacity": 12},
         "access": {"without_roster": "enrolled"},
+        "kiosk": {"enabled": True, "port": station.kiosk_port},
     }
     write_private(station.config, toml(table))
     try:

@@ -43,6 +43,7 @@ def test_a_good_file_is_summed_up_as_one_json_document(station_file: Path) -> No
         "sensors": ["temperature", "co2"],
         "broker": "127.0.0.1:1883",
         "liveness": "off",
+        "kiosk": "off",
     }
 
 

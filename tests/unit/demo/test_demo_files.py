@@ -49,16 +49,17 @@ def test_the_broker_listens_on_loopback_and_asks_everybody_for_a_password(tmp_pa
 
 def test_a_station_file_is_accepted_by_the_station(tmp_path: Path) -> None:
     with open_layout(tmp_path) as layout:
-        (station,) = name_stations(layout, 1)
+        (station,) = name_stations(layout, [4711])
         write_station(station, broker_port=1884, password="word", command_key=KEY)
     config = load_station(station.config).config
     assert (config.station, config.face.liveness, config.occupancy.capacity) == ("st-demo0001", "off", 12)
+    assert (config.kiosk.enabled, config.kiosk.port) == (True, 4711)
     assert (config.broker.tls, config.broker.heartbeat_s, config.doors[0].lock) == (False, 2.0, "fail_secure")
 
 
 def test_every_station_has_a_name_of_its_own(tmp_path: Path) -> None:
     with open_layout(tmp_path) as layout:
-        named = name_stations(layout, 20)
+        named = name_stations(layout, range(4711, 4731))
     assert len({station.name for station in named}) == len({station.id for station in named}) == 20
 
 
