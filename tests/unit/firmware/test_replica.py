@@ -191,7 +191,9 @@ def test_any_field_of_another_shape_is_refused_with_a_reason(field: str, value: 
     assert refusal(base64.b64encode(msgspec.msgpack.encode(whole)).decode()) in {"malformed", "unopened"}
 
 
-@pytest.mark.parametrize("key", ["", "AAAA", public_half(NORTH)[:-2] + "==", "é" * 44])
+@pytest.mark.parametrize(
+    "key", ["", "AAAA", public_half(NORTH)[:-2] + "==", "é" * 44], ids=["none", "short", "cut", "no ASCII"]
+)
 def test_what_is_no_key_is_refused(key: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 (any of base64's)
         raw_key(key)
