@@ -171,6 +171,7 @@ EVENT_KINDS: Final[dict[str, str]] = {
     EventKind.ORDER_REFUSED: mark("Order refused by the station"),
     EventKind.STATION_STARTED: mark("Station started"),
     EventKind.STATION_STOPPED: mark("Station stopped"),
+    EventKind.ENROLMENT_REFUSED: mark("Enrolment or withdrawal refused"),
     EventKind.PERSON_ENROLLED: mark("Somebody enrolled"),
     EventKind.PERSON_ERASED: mark("Somebody's data erased"),
     EventKind.CONSENT_GIVEN: mark("Consent given"),
