@@ -35,6 +35,9 @@ class Inside(Protocol):
     def set_network(self, *, up: bool) -> None:
         """Cut or restore the way to the hub."""
 
+    def set_clock(self, *, synced: bool) -> None:
+        """The time service comes or goes."""
+
     def enrol(self, person: str, image: Path) -> int:
         """Enrol a person from a picture; the number of templates kept."""
 
@@ -78,6 +81,7 @@ class ControlSocket:
             "tamper": self._tamper,
             "mains": self._mains,
             "network": lambda order: self._inside.set_network(up=_flag(order, "up")),
+            "clock": lambda order: self._inside.set_clock(synced=_flag(order, "synced")),
             "sensor": self._sensor,
             "walk_through": lambda order: self._world.walk_through(self._door(order)),
             "enrol": self._enrol,

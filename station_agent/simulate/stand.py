@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
 from firmware_config.station import Station
-from station_agent.clock import Clock
 from station_agent.errors import AgentError
 from station_agent.facts import Fact, Settled
+from station_agent.simulate.clock import SimulatedClock
 from station_agent.simulate.control import ControlSocket
 from station_agent.simulate.doorway import Doorway, read_picture
 from station_agent.simulate.trace import Trace
@@ -58,10 +58,14 @@ class People(Protocol):
 
 
 class Stand:
-    """Made before the agent's parts, taken down after them."""
+    """Made before the agent's parts, taken down after them.
 
-    def __init__(self, station: Station, *, clock: Clock, trace: Path | None) -> None:
-        self._clock = clock
+    Attributes:
+        clock: for every part of the agent.
+    """
+
+    def __init__(self, station: Station, *, trace: Path | None) -> None:
+        clock = self.clock = SimulatedClock()
         self._trace = Trace(trace, clock)
         self.world = World(station.profile, self._trace)
         self.cameras: dict[str, PushedCamera] = {}
@@ -102,7 +106,15 @@ class Stand:
             self._parts.callback(doorway.close)
         if control is None:
             return
-        inside = _Inside(inbox=inbox, rack=rack, store=store, link=link, people=people, status=status)
+        inside = _Inside(
+            inbox=inbox,
+            rack=rack,
+            store=store,
+            link=link,
+            people=people,
+            clock=self.clock,
+            status=status,
+        )
         served = ControlSocket(control, world=self.world, doorways=self._doorways, inside=inside)
         self._parts.callback(served.close)
         served.start()
@@ -119,8 +131,10 @@ class _Inside:
         store: Disk,
         link: Network,
         people: People,
+        clock: SimulatedClock,
         status: Callable[[], Mapping[str, Any]],
     ) -> None:
+        self._clock = clock
         self._inbox = inbox
         self._rack = rack
         self._store = store
@@ -142,6 +156,9 @@ class _Inside:
 
     def set_network(self, *, up: bool) -> None:
         self._link.set_network(up=up)
+
+    def set_clock(self, *, synced: bool) -> None:
+        self._clock.synced = synced
 
     def enrol(self, person: str, image: Path) -> int:
         return self._people.enrol(person, [read_picture(image)])
