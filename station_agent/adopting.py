@@ -145,7 +145,7 @@ class Adopting:
             self._station,
             delivery.person,
         ):
-            raise Refused("mismatch", "the message around it says something else")
+            raise Refused("misdirected", "the message around it says something else")
         if header.receiver_key != self._own_key:
             raise Refused("other_key")
         sender_key = self._allowed(header)

@@ -123,7 +123,7 @@ def test_each_peer_gets_a_copy_that_only_it_can_open(
     assert {first.station, second.station} == {south.station, west.station}
     wrong = msgspec.structs.replace(first if first.station == south.station else second, station=west.station)
     west.adopting.arrived(wrong)
-    assert (answer(west), west.people()) == ("mismatch", [])
+    assert (answer(west), west.people()) == ("misdirected", [])
 
 
 def test_a_copy_is_sent_until_the_hub_has_it_also_by_the_next_run(north: Shelf, south: Shelf) -> None:
@@ -298,7 +298,7 @@ def forged(north: Shelf, south: Shelf, *, rows: Any = None, **changes: Any) -> D
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"person": "berta"}, "mismatch"),
+        ({"person": "berta"}, "misdirected"),
         ({"receiver_key": raw_key(public_half(X25519PrivateKey.generate()))}, "other_key"),
         ({"engine": "face-recognition"}, "other_engine"),
         ({"digest": "b" * 64}, "other_engine"),
