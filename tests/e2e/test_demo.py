@@ -159,6 +159,23 @@ def test_a_station_without_power_is_offline_and_is_missed(demo: Demo, stations: 
     )
 
 
+def test_every_station_goes_by_the_hubs_roster_with_the_worker_on_it(
+    demo: Demo, stations: list[Station]
+) -> None:
+    until(
+        lambda: (
+            {item["station"] for item in demo.get("rosters")["items"] if item["applied_version"]}
+            >= {station.id for station in stations}
+        ),
+        "every station has applied a roster",
+    )
+    people = {person["id"]: person for person in demo.get("people")["items"]}
+    assert people["worker-collins"]["groups"] == ["everybody"]
+    assert {consent["station"] for consent in people["worker-collins"]["consents"]} >= {
+        s.id for s in stations
+    }
+
+
 def test_a_plain_client_of_the_broker_opens_nothing(demo: Demo, stations: list[Station]) -> None:
     """Whoever may publish anything still has no key: the station refuses, and says so."""
     import paho.mqtt.publish as publish  # noqa: PLC0415, PLR0402 (only here)
