@@ -100,6 +100,8 @@ _FACTS: Final = {
     "via": mark("Way"),
     "reason": mark("Reason"),
     "code": mark("Reason"),
+    "refused": mark("Refused"),
+    "from": mark("From station"),
     "camera": mark("Camera"),
     "sensor": mark("Sensor"),
     "value": mark("Value"),
@@ -114,7 +116,7 @@ _FACTS: Final = {
 def _words(key: str, value: Any, data: dict[str, Any]) -> str:
     if key == "via":
         return labels.label(labels.WAYS, str(value))
-    if key in {"reason", "code"}:
+    if key in {"reason", "code", "refused"}:
         return labels.label(labels.CODES, str(value))
     if key == "value" and isinstance(value, int | float):
         return f"{number(value)} {data.get('unit', '')}".strip()

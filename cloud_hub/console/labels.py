@@ -137,6 +137,18 @@ CODES: Final[dict[str, str]] = {
     "pass_expired": mark("pass expired"),
     "pass_replayed": mark("pass used up"),
     "pass_uses_unknown": mark("nobody knows whether the pass was used"),
+    "expired": mark("nobody came for a long time"),
+    "duplicate": mark("the same face is enrolled under another id"),
+    "enrolled_here": mark("enrolled at this station itself"),
+    "other_engine": mark("made by another face engine"),
+    "gallery_full": mark("no room for another face"),
+    "replayed": mark("came before"),
+    "erased_since": mark("older than an erasure"),
+    "too_old": mark("more than seven days on its way"),
+    "from_future": mark("dated in the future"),
+    "unopened": mark("the seal does not open"),
+    "other_key": mark("sealed to a key the station no longer has"),
+    "misdirected": mark("meant for somebody else"),
 }
 
 EVENT_KINDS: Final[dict[str, str]] = {
