@@ -37,6 +37,7 @@ class EventKind(StrEnum):
     ORDER_REFUSED = "order.refused"
     STATION_STARTED = "station.started"
     STATION_STOPPED = "station.stopped"
+    ENROLMENT_REFUSED = "enrolment.refused"
     PERSON_ENROLLED = "person.enrolled"
     PERSON_ERASED = "person.erased"
     CONSENT_GIVEN = "consent.given"

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -13,20 +14,25 @@ from firmware_config.profiles import CameraWiring
 from firmware_config.station import Station
 from station_agent.clock import Clock
 from station_agent.core.consents import Word
+from station_agent.core.enrolment import Purpose, SessionRefusal
 from station_agent.core.threshold import GalleryTooLargeError
 from station_agent.errors import AgentError
 from station_agent.facts import Fact
+from station_agent.proofs import Proven
 from station_agent.store.consents import Said, UsedCode
 from station_agent.store.copies import Origin
 from station_agent.store.people import PeopleStore, Person
 from station_agent.vision.acceptance import Acceptance, Policy
 from station_agent.vision.camera import Camera, PushedCamera, open_camera
+from station_agent.vision.capture import TO_PROVE, Capture, CaptureRules, Listener
 from station_agent.vision.engines import open_engine
 from station_agent.vision.enrolment import enrol_from_images
 from station_agent.vision.frame import Pixels
 from station_agent.vision.gallery import Gallery, check_faces
-from station_agent.vision.matching import shows_another
+from station_agent.vision.liveness import Witness
+from station_agent.vision.matching import recognised, shows_another
 from station_agent.vision.pipeline import VisionThread
+from station_agent.vision.witnessing import OFF, open_witnessing
 
 SIMULATED_CONSENT: Final = "simulated"
 """Consent reference of people enrolled through the simulator's socket: a real one comes from the hub."""
@@ -39,6 +45,7 @@ class Eyes:
         engine_name: name and first digits of the weights' digest; empty when face entry is off.
         changes: counts changes of who is enrolled.
         acceptance: what a score must reach now; replaced as a whole whenever the gallery changes.
+        witnessing: what liveness is judged with.
     """
 
     def __init__(
@@ -63,12 +70,16 @@ class Eyes:
         self._clock = clock
         self._parts = ExitStack()
         self._threads: list[VisionThread] = []
+        self._by_door: dict[str, VisionThread] = {}
         self._changing = threading.Lock()
+        self._face = station.config.face
         self.engine_name = ""
         self.changes = 0
         self.acceptance = Acceptance()
+        self.witnessing = OFF
         if not station.config.face.enabled:
             return
+        self.witnessing = open_witnessing(station.config.face, beside=station.beside)
         data_dir = station.beside(station.config.data_dir)
         self._engine = open_engine(station.config.face, beside=station.beside)
         self._policy = Policy(station.config.face, self._engine)
@@ -88,8 +99,10 @@ class Eyes:
                 gallery=gallery,
                 put=put,
                 clock=clock,
+                witness=self.witnessing.witness(),
             )
             self._threads.append(thread)
+            self._by_door.setdefault(wiring.door, thread)
 
     def start(self) -> None:
         """Begin to watch."""
@@ -136,14 +149,67 @@ class Eyes:
         """As ``erase``, and False when face entry is off: nothing is kept then."""
         return bool(self.engine_name) and self._erase(person, said, code)
 
+    def used(self, digest: str) -> bool:
+        """Whether an enrolment code was used here."""
+        return bool(self.engine_name) and self._people.used(digest)
+
+    # Sessions at the kiosk
+
     @property
     def engine(self) -> tuple[str, str]:
         """Name of the engine, and SHA-256 of its weights."""
         return self._engine.name, self._engine.digest
 
+    def refusal(self, door: str, person: str | None) -> str | None:
+        """Why nobody, or not this person, can be captured at a door and enrolled; None when they can."""
+        if not self.engine_name:
+            return SessionRefusal.FACE_OFF.value
+        if door not in self._by_door:
+            return SessionRefusal.NO_CAMERA.value
+        try:
+            if person is not None:
+                self._policy.refuse_one_more(self._searched, person)
+        except GalleryTooLargeError:
+            return "gallery_too_large"
+        return None
+
+    def lend(self, door: str, listener: Listener, *, purpose: Purpose, until_s: float) -> Capture:
+        """Capture somebody before a door's camera, in place of entry by face.
+
+        Raises:
+            AgentError: there is no camera.
+        """
+        if (reason := self.refusal(door, None)) is not None:
+            raise AgentError(reason)
+        proof = replace(TO_PROVE, wanted=max(TO_PROVE.wanted, self._face.agreeing_frames))
+        capture = Capture(
+            self._engine,
+            Witness(self.witnessing.model),
+            demands=self.witnessing.demands,
+            rules=CaptureRules() if purpose == "enrol" else replace(proof, least=proof.wanted),
+            listener=listener,
+        )
+        self._by_door[door].lend(capture, until_s=until_s)
+        return capture
+
+    def give_back(self, door: str) -> None:
+        """End a loan. Harmless without one."""
+        if (thread := self._by_door.get(door)) is not None:
+            thread.give_back()
+
+    def whose(self, vectors: NDArray[np.float32]) -> str | None:
+        """The enrolled person that every frame of a capture shows, by threshold and margin; None when there is none."""
+        return recognised(
+            self._searched, vectors, threshold=self.acceptance.threshold, margin=self._face.margin
+        )
+
     def somebody_else(self, person: str, vectors: NDArray[np.float32]) -> bool:
         """Whether a capture shows another enrolled person."""
         return shows_another(self._searched, person, vectors, threshold=self.acceptance.threshold)
+
+    def enrol_captured(self, person: str, vectors: NDArray[np.float32], said: Said, proven: Proven) -> None:
+        """Keep and search a person's templates. See ``registrar.Faces``."""
+        self._enrol(person, vectors, said, proven.code)
 
     # Copies to and from other stations
 

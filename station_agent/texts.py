@@ -75,10 +75,26 @@ _POLICY: Final = {
     ),
 }
 
+_ENROLMENT: Final = {
+    "code_wrong": mark("This code is not right. Please look at it again, or ask for a new one."),
+    "code_expired": mark("This code has expired. Please ask for a new one."),
+    "code_used": mark("This code was used before. Please ask for a new one."),
+    "code_time_unknown": mark(
+        "The station does not know the time just now, so it cannot check codes. Please try again later."
+    ),
+    "under_age": mark(
+        "Whoever is under 14 cannot register a face. Please use a pass or PIN. Nothing was kept."
+    ),
+    "already_enrolled": mark("Your face could not be registered. Nothing was kept. Please ask the staff."),
+    "no_camera": mark("This door has no camera for it just now. Please use your pass or PIN."),
+    "face_off": mark("Entry by face is off at this station. Please use your pass or PIN."),
+    "station_busy": mark("That did not work just now. Nothing was kept. Please try again."),
+}
+
 _HOUSE: Final = {
     "gallery_too_large": mark("Entry by face is off at this station. Please use your pass or PIN."),
     "storage_full": mark("The station's storage is full. Please use another way in, or press Help."),
 }
 
-TEXTS: Final[dict[str, str]] = {**_FACE, **_LIVENESS, **_PASSES, **_PINS, **_POLICY, **_HOUSE}
+TEXTS: Final[dict[str, str]] = {**_FACE, **_LIVENESS, **_PASSES, **_PINS, **_POLICY, **_ENROLMENT, **_HOUSE}
 """By reason code."""

@@ -28,17 +28,23 @@ from station_agent.core.policy import Entries
 from station_agent.devices.rack import Rack
 from station_agent.devices.watchdog import Watchdog, open_watchdog
 from station_agent.doorkeeper import Doorkeeper
+from station_agent.enrolling import Enrolling
 from station_agent.erasing import Eraser
+from station_agent.errors import AgentError
 from station_agent.eyes import Eyes
-from station_agent.facts import Fact, Stopped
+from station_agent.facts import Fact, PinChosen, Stopped
 from station_agent.kiosk.desk import Desk
+from station_agent.kiosk.enrol import Enrolment
 from station_agent.kiosk.opening import OpenKiosk
 from station_agent.ledger import Ledger
 from station_agent.link.link import Link
 from station_agent.link.presence import Status
 from station_agent.loop import ControlLoop
 from station_agent.orders import Orders
+from station_agent.pin_choice import PinChoice
 from station_agent.pin_entry import PinEntry
+from station_agent.proofs import Proofs
+from station_agent.registrar import Registrar
 from station_agent.room import Room
 from station_agent.simulate.stand import Stand
 from station_agent.store.credentials import Credentials
@@ -73,13 +79,14 @@ def run_station(station: Station, *, simulate: bool, trace: Path | None, control
 def _run(
     station: Station, parts: ExitStack, *, simulate: bool, trace: Path | None, control: Path | None
 ) -> None:
-    config, clock = station.config, SystemClock()
+    config, data_dir = station.config, station.beside(station.config.data_dir)
+    stand = parts.enter_context(Stand(station, trace=trace)) if simulate else None
+    clock: SystemClock = stand.clock if stand else SystemClock()
     signer = _signer(station)
     inbox: queue.SimpleQueue[Fact] = queue.SimpleQueue()
     signal.signal(signal.SIGTERM, lambda *_: inbox.put(Stopped()))
     signal.signal(signal.SIGINT, lambda *_: inbox.put(Stopped()))
 
-    stand = parts.enter_context(Stand(station, clock=clock, trace=trace)) if simulate else None
     rack = (
         Rack.simulated(station.profile, inbox.put, stand.world, clock=clock)
         if stand
@@ -87,7 +94,6 @@ def _run(
     )
     parts.callback(rack.close)
 
-    data_dir = station.beside(config.data_dir)
     new = not (data_dir / "safety.db").exists()
     store = Store(data_dir, station=config.station, stamp=clock.stamp())
     parts.callback(store.close)
@@ -181,7 +187,14 @@ def _run(
         ledger=ledger,
     )
     ledger.join(room=room, orders=orders, admission=admission, visited=copying.visited)
-    visits = Visits(rules=config.face, accepted=lambda: eyes.acceptance, doors=keepers, admission=admission)
+    visits = Visits(
+        rules=config.face,
+        accepted=lambda: eyes.acceptance,
+        witnessing=eyes.witnessing,
+        doors=keepers,
+        admission=admission,
+        clock=clock,
+    )
     watchdog = _watchdog(parts, clock)
     loop = ControlLoop(
         inbox=inbox,
@@ -197,7 +210,27 @@ def _run(
     )
 
     kiosk = _kiosk(
-        parts, config, clock=clock, inbox=inbox, loop=loop, admission=admission, link=link, store=store
+        parts,
+        config,
+        clock=clock,
+        inbox=inbox,
+        loop=loop,
+        admission=admission,
+        link=link,
+        store=store,
+        enrolment=_enrolment(
+            parts,
+            config,
+            eyes=eyes,
+            eraser=eraser,
+            signer=signer,
+            credentials=credentials,
+            roster=roster,
+            clock=clock,
+            inbox=inbox,
+            ledger=ledger,
+            on_disk=store.barrier,
+        ),
     )
     if stand:
         stand.serve(
@@ -295,6 +328,59 @@ def _copying(
     )
 
 
+def _enrolment(
+    parts: ExitStack,
+    config: StationConfig,
+    *,
+    eyes: Eyes,
+    eraser: Eraser,
+    signer: Signer,
+    credentials: Credentials,
+    roster: RosterStore,
+    clock: Clock,
+    inbox: queue.SimpleQueue[Fact],
+    ledger: Ledger,
+    on_disk: Callable[[float], bool],
+) -> Enrolment:
+    """Sessions at the kiosk: enrolment, withdrawal, and the choice of a PIN by whoever has proven who they are."""
+    enrolling = Enrolling(
+        station=config.station,
+        proofs=Proofs(
+            roster=lambda: roster.current,
+            counts=credentials,
+            used=eyes,
+            clock=clock,
+            put=inbox.put,
+            record=ledger.record,
+        ),
+        registrar=Registrar(
+            station=config.station,
+            faces=eyes,
+            signer=signer,
+            clock=clock,
+            roster_version=lambda: roster.current.version if roster.current else 0,
+            put=inbox.put,
+            record=ledger.record,
+            on_disk=on_disk,
+        ),
+        withdrawals=eraser,
+        faces=eyes,
+        roster=lambda: roster.current,
+        clock=clock,
+        record=ledger.record,
+    )
+    enrolling.start()
+    parts.callback(enrolling.close)
+    choice = PinChoice(
+        sessions=enrolling,
+        pins=credentials,
+        roster=lambda: roster.current,
+        clock=clock,
+        chosen=lambda person: inbox.put(PinChosen(person)),
+    )
+    return Enrolment(config.kiosk_door, enrolling, choice)
+
+
 def _watchdog(parts: ExitStack, clock: Clock) -> Watchdog:
     """Fed by the control loop; systemd's, where it started us."""
     watchdog = open_watchdog(
@@ -316,6 +402,7 @@ def _kiosk(
     admission: Admission,
     link: Link,
     store: Store,
+    enrolment: Enrolment,
 ) -> OpenKiosk | None:
     """The page at the door, where the station file asks for one."""
     if not config.kiosk.enabled:
@@ -329,7 +416,12 @@ def _kiosk(
         connected=lambda: link.online,
         on_disk=store.barrier,
     )
-    kiosk = OpenKiosk(config, desk=desk, enrolment=None)
+    try:
+        kiosk = OpenKiosk(config, desk=desk, enrolment=enrolment)
+    except AgentError:
+        # a taken port must not take the door with it; `station-agent doctor` tells of it too
+        log.exception("kiosk_not_served")
+        return None
     parts.callback(kiosk.close)
     kiosk.start()
     return kiosk

@@ -114,6 +114,7 @@ NO_ALERT: Final = frozenset(
         EventKind.EXIT_REQUESTED,
         EventKind.STATION_STARTED,
         EventKind.STATION_STOPPED,
+        EventKind.ENROLMENT_REFUSED,
         EventKind.PERSON_ENROLLED,
         EventKind.PERSON_ERASED,
         EventKind.CONSENT_GIVEN,

@@ -44,6 +44,20 @@ class Stage(StrEnum):
     REFUSED = "refused"
 
 
+class SessionRefusal(StrEnum):
+    """Why the station ends a session; beside these, the reasons of ``core.policy``, ``core.lockout`` and ``core.liveness``."""
+
+    CODE_WRONG = "code_wrong"
+    CODE_EXPIRED = "code_expired"
+    CODE_USED = "code_used"
+    CODE_TIME_UNKNOWN = "code_time_unknown"
+    UNDER_AGE = "under_age"
+    ALREADY_ENROLLED = "already_enrolled"
+    NO_CAMERA = "no_camera"
+    FACE_OFF = "face_off"
+    BUSY = "station_busy"
+
+
 class Input(StrEnum):
     """What can happen to a session."""
 
@@ -159,7 +173,7 @@ class Sessions:
         """They say whether they are old enough."""
         if fourteen_or_older:
             return self._step(session, Input.OLD_ENOUGH, now_s)
-        return self._step(session, Input.TOO_YOUNG, now_s, reason="under_age")
+        return self._step(session, Input.TOO_YOUNG, now_s, reason=SessionRefusal.UNDER_AGE.value)
 
     def captured(self, session: str, *, now_s: float) -> bool:
         """Enough good frames of one living person were seen."""

@@ -207,6 +207,17 @@ class Credentials:
         """
         later(self._hasher, partial(self._keep_tallies, dict(tallies)), _ignore)
 
+    def count(self, tallies: Mapping[Subject, int]) -> None:
+        """As ``keep_tallies``, and on disk when it returns.
+
+        Raises:
+            sqlite3.Error: the disk refused, or the store is closed; nothing was changed.
+        """
+        try:
+            self._hasher.submit(self._keep_tallies, dict(tallies)).result()
+        except RuntimeError as error:
+            raise sqlite3.OperationalError("the store is closed") from error
+
     def _keep_tallies(self, tallies: Mapping[Subject, int]) -> None:
         with self._file.transaction() as connection:
             _put_tallies(connection, tallies)

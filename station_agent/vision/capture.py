@@ -136,6 +136,11 @@ class Capture:
         self._newest_s = -math.inf
         self._forget()
 
+    @property
+    def wanted(self) -> int:
+        """Good frames that are enough."""
+        return self._rules.wanted
+
     def step(self, frame: Frame) -> None:
         """Take one frame."""
         if self._over or not frame.taken_s > self._newest_s:

@@ -33,9 +33,7 @@ def recognised(
     return people.pop() if len(people) == 1 else None
 
 
-def shows_another(
-    gallery: Gallery, person: str, vectors: NDArray[np.float32], *, threshold: float
-) -> bool:
+def shows_another(gallery: Gallery, person: str, vectors: NDArray[np.float32], *, threshold: float) -> bool:
     """Whether frames that are to be enrolled as one person show somebody enrolled under another id.
 
     Args:
