@@ -54,7 +54,9 @@ class Kiosk:
 
     def now(self, language: str) -> dict[str, Any]:
         """What the page is to show now."""
-        session = enrol.view(self.enrolment, language) if self.enrolment else {"stage": "off"}
+        session = (
+            enrol.view(self.enrolment, language, self.config.zone) if self.enrolment else {"stage": "off"}
+        )
         return document(self.desk.look(), language, face=self.config.face.enabled, enrol=session)
 
     def next(self, language: str, *, after: str) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from zoneinfo import ZoneInfo
 
 from flask import Flask, Response, abort, jsonify
 
@@ -48,11 +50,13 @@ class Enrolment:
     pins: PinChoice
 
 
-def view(enrolment: Enrolment, language: str) -> dict[str, Any]:
-    """What the page is told of the session under way."""
+def view(enrolment: Enrolment, language: str, zone: ZoneInfo) -> dict[str, Any]:
+    """What the page is told of the session under way; times are the station's."""
     now = enrolment.sessions.state()
     told = None if now.prompt is None else prompt(Prompt(now.prompt, ""), language)
-    receipt = now.receipt or {}
+    receipt = dict(now.receipt or {})
+    if "at" in receipt:
+        receipt["at"] = f"{datetime.fromisoformat(receipt['at']).astimezone(zone):%Y-%m-%d %H:%M:%S}"
     return {
         "stage": now.stage.value,
         "purpose": now.purpose,

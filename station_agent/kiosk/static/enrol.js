@@ -13,12 +13,20 @@ const Sessions = (() => {
     const part = flow.section.querySelector(`[data-step="${name}"]`);
     for (const field of inside(part, 'input[data-only]')) field.value = '';
     for (const tick of inside(part, 'input[type=checkbox]')) { tick.checked = false; tick.dispatchEvent(new Event('change')); }
-    for (const fold of inside(part, 'details')) fold.open = false;
+    if (name === 'pin') unfold(false);
     for (const line of inside(part, '.message')) line.textContent = '';
     const first = part.querySelector('input[data-only], [data-step-focus], .scroll');
     if (first && first.matches('input')) Keys.activate(first);
     else { const heading = part.querySelector('h2'); heading.tabIndex = -1; heading.focus({ preventScroll: true }); }
     document.body.dataset.busy = ['capture', 'saving', 'checking_code'].includes(name) ? name : '';
+  };
+
+  // the second PIN takes the place of the first on the screen, so that nothing has to be scrolled
+  const unfold = (open) => {
+    at('second').setAttribute('aria-expanded', String(open));
+    at('second-part').hidden = !open;
+    document.querySelector('.first-pin').hidden = open;
+    Keys.activate(at(open ? 'second-pin' : 'new-pin'));
   };
 
   const tell = (flow, text) => {
@@ -70,9 +78,10 @@ const Sessions = (() => {
 
   const keepPin = async (flow) => {
     const [first, second, silent] = ['new-pin', 'same-pin', 'second-pin'].map((id) => at(id));
-    if (!/^[0-9]{6}$/.test(first.value)) { tell(flow, texts.pin_short); Keys.activate(first); return; }
-    if (first.value !== second.value) { tell(flow, texts.pins_differ); second.value = ''; Keys.activate(second); return; }
-    const body = { session: flow.session, pin: first.value, duress: at('second').open ? silent.value : '' };
+    if (!/^[0-9]{6}$/.test(first.value)) { unfold(false); tell(flow, texts.pin_short); Keys.activate(first); return; }
+    if (silent.value && !/^[0-9]{6}$/.test(silent.value)) { unfold(true); tell(flow, texts.pin_short); return; }
+    if (first.value !== second.value) { unfold(false); tell(flow, texts.pins_differ); second.value = ''; Keys.activate(second); return; }
+    const body = { session: flow.session, pin: first.value, duress: silent.value };
     tell(flow, texts.checking);
     try {
       const answer = await post('/pin/choose', body);
@@ -154,6 +163,8 @@ const Sessions = (() => {
     const button = document.querySelector(`[data-needs="${tick.id}"]`);
     tick.addEventListener('change', () => { button.disabled = !tick.checked; });
   }
+  const second = document.getElementById('second');
+  second.addEventListener('click', () => unfold(second.getAttribute('aria-expanded') !== 'true'));
   const chosen = document.getElementById('choose-form');
   if (chosen) chosen.addEventListener('submit', (event) => { event.preventDefault(); keepPin(flows.enrol); });
 

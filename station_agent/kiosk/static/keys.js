@@ -48,7 +48,7 @@ const Keys = (() => {
       if (name === 'erase') {
         button.setAttribute('aria-label', keys.dataset.erase);
         button.innerHTML = '<svg class="icon" aria-hidden="true"><use href="#i-erase"/></svg>';
-        if (keys.dataset.keys === 'code') button.className = 'wide';
+        if (keys.dataset.keys === 'code') button.className = 'row-wide';
       } else button.textContent = name;
       button.addEventListener('pointerdown', (event) => event.preventDefault()); // the field keeps its focus
       button.addEventListener('click', () => press(keys, name));

@@ -52,7 +52,7 @@ const stir = () => {
     const { language, defaultLanguage } = document.body.dataset;
     const back = document.querySelector(`#languages button[value="${defaultLanguage}"]`);
     if (language !== defaultLanguage && back) back.click();
-  }, IDLE_MS);
+  }, ['enrol', 'withdraw'].includes(screen) ? 2 * IDLE_MS : IDLE_MS);
 };
 for (const kind of ['pointerdown', 'keydown']) document.addEventListener(kind, stir);
 stir();
