@@ -122,17 +122,22 @@ class Admission:
         else:
             self._open(door, Cause(via="face", person=person), decision, facts_of_it)
 
-    def face_denied(self, door: str, reason: str, data: Mapping[str, Scalar], *, near: bool) -> None:
-        """A face was nobody's, or too near to several.
+    def face_denied(
+        self, door: str, reason: str, data: Mapping[str, Scalar], *, near: bool, person: str | None = None
+    ) -> None:
+        """A face was nobody's, too near to several, or somebody's who did not pass the liveness check.
 
         Args:
             door: before which.
             reason: machine code.
             data: for the event.
             near: it came near an enrolled person.
+            person: who was recognised before the liveness check failed.
         """
         self._attempts.denied("face", door, reason)
-        self._deny(door, reason, SOMEBODY if near else None, {"door": door, "via": "face", **data})
+        named: dict[str, Scalar] = {} if person is None else {"person": person}
+        somebody = SOMEBODY if near else None
+        self._deny(door, reason, person or somebody, {"door": door, "via": "face", **named, **data})
 
     def pass_seen(self, fact: facts.PassSeen) -> None:
         """A code was held before a camera."""

@@ -11,14 +11,14 @@ from typing import Final
 import numpy as np
 
 from station_agent.core.challenge import MOVES, TURN_YAW, Below, Step
-from station_agent.core.liveness import JUDGED_YAW, LONGEST_S, Demands, Gate, Live, Look, Verdict
+from station_agent.core.liveness import LONGEST_S, Demands, Gate, Live, Look, Verdict
 from station_agent.vision import attacks
 from station_agent.vision.engine import Face, Vector
 from station_agent.vision.frame import Frame, Pixels
-from station_agent.vision.liveness import Witness
+from station_agent.vision.liveness import TURNED, Witness
 from station_agent.vision.liveness_model import PassiveModel
 from station_agent.vision.opencv_engine import OpenCvEngine
-from station_agent.vision.quality import ENTRY, judge
+from station_agent.vision.quality import judge
 
 FRAME_S: Final = 0.125
 """Eight frames a second: a small board's pace, and a power of two so that times stay exact."""
@@ -29,7 +29,6 @@ REPLAYS: Final = 2000
 _BEND: Final = 0.5
 _CLOSER: Final = 1.4
 _SWEEP_FRAMES: Final = 12
-_LIMITS: Final = replace(ENTRY, yaw=JUDGED_YAW)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +90,7 @@ def attempt(bench: Bench, species: str, number: int) -> tuple[Verdict | None, Ve
 
 def _judged(engine: OpenCvEngine, pixels: Pixels) -> tuple[Face | None, Vector | None]:
     faces = engine.detect(pixels)
-    if not faces or judge(pixels, faces, _LIMITS).reason is not None:
+    if not faces or judge(pixels, faces, TURNED).reason is not None:
         return None, None
     return faces[0], engine.embed(pixels, faces[0])
 

@@ -8,6 +8,7 @@ from firmware_config.passes import Pass
 from firmware_config.wire import Go, Order
 from station_agent.core.consents import Word
 from station_agent.core.entry import Sighting
+from station_agent.core.liveness import Look
 from station_agent.core.lockout import Locked, Method, Subject
 from station_agent.core.passes import PassRefusal
 from station_agent.core.pins import PinVerdict
@@ -60,10 +61,11 @@ class MainsChanged:
 
 @dataclass(frozen=True, slots=True)
 class FaceSeen:
-    """What one frame of a door's camera showed."""
+    """What one frame of a door's camera showed; ``look`` is None where nobody asks about liveness."""
 
     door: str
     sighting: Sighting
+    look: Look | None = None
 
 
 @dataclass(frozen=True, slots=True)

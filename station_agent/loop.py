@@ -114,12 +114,16 @@ class ControlLoop:
         room_late = _passed(self._room.deadline_s, now_s)
         if room_late:
             self._room.tick()
-        if late or room_late:
+        visit_late = _passed(self._visits.deadline_s, now_s)
+        if visit_late:
+            self._visits.tick()
+        if late or room_late or visit_late:
             self._show()
-        return bool(late) or room_late
+        return bool(late) or room_late or visit_late
 
     def _wait_s(self) -> float:
-        deadlines = [self._room.deadline_s, *(keeper.deadline_s for keeper in self._keepers.values())]
+        keepers = [keeper.deadline_s for keeper in self._keepers.values()]
+        deadlines = [self._room.deadline_s, self._visits.deadline_s, *keepers]
         now_s = self._clock.monotonic_s()
         waits = [deadline - now_s for deadline in deadlines if deadline is not None]
         return max(0.0, min([LONGEST_WAIT_S, *waits]))

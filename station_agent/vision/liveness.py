@@ -1,11 +1,18 @@
 """What one frame of a camera says about liveness. One camera; vision thread only. ``core.liveness`` decides."""
 
+from dataclasses import replace
+from typing import Final
+
 from station_agent.core.challenge import STRAIGHT_YAW
-from station_agent.core.liveness import Cue, Look
+from station_agent.core.liveness import JUDGED_YAW, Cue, Look
 from station_agent.vision.engine import Face
 from station_agent.vision.frame import Frame, Pixels
 from station_agent.vision.liveness_cues import PATTERN, SeenPixels, has_border, pattern_peak, turn_of
 from station_agent.vision.liveness_model import PassiveModel
+from station_agent.vision.quality import ENTRY
+
+TURNED: Final = replace(ENTRY, yaw=JUDGED_YAW)
+"""Quality of a frame that the gate judges: as for entry, but turned further."""
 
 
 class Witness:

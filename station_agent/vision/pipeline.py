@@ -16,6 +16,7 @@ from station_agent.vision.camera_port import Camera, CameraLost
 from station_agent.vision.engine import FaceEngine
 from station_agent.vision.frame import Frame
 from station_agent.vision.gallery import Gallery
+from station_agent.vision.liveness import Witness
 from station_agent.vision.motion import LINGER_S, MotionGate
 from station_agent.vision.qr import QrReader
 from station_agent.vision.sight import Sight
@@ -59,6 +60,7 @@ class VisionThread:
         gallery: Gallery,
         put: Callable[[FaceSeen | PassSeen | CameraChanged], None],
         clock: Clock,
+        witness: Witness | None = None,
     ) -> None:
         """Open nothing yet.
 
@@ -70,11 +72,12 @@ class VisionThread:
             gallery: of that engine.
             put: the control thread's inbox.
             clock: for pauses; frames bring their own time.
+            witness: of this camera's frames, for liveness; None where nobody asks for it.
         """
         self._door = door
         self._name = camera
         self._open_camera = open_camera
-        self._sight = Sight(engine, gallery)
+        self._sight = Sight(engine, gallery, witness)
         self._gate = MotionGate()
         self._qr = QrReader()
         self._put = put
@@ -164,12 +167,12 @@ class VisionThread:
             return
         if (code := self._qr.read(frame)) is not None:
             self._put(PassSeen(self._door, code))
-        sighting = self._sight.look(frame)
+        sighting, look = self._sight.look(frame)
         if sighting.faces:
             self._gate.saw_face(frame)
         elif frame.taken_s - self._gate.face_s > LINGER_S:
             return  # an empty doorway is no news
-        self._put(FaceSeen(self._door, sighting))
+        self._put(FaceSeen(self._door, sighting, look))
 
     def _hand_over(self, frame: Frame, loan: _Loan) -> None:
         if (code := self._qr.read(frame)) is not None:

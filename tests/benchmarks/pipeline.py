@@ -102,7 +102,7 @@ def _station(engine: FaceEngine, rng: np.random.Generator) -> Callable[[Pixels],
     def judge(pixels: Pixels) -> object:
         number = next(numbers)
         frame = Frame(pixels, number * 0.1, number)
-        return entry.step(sight.look(frame), rules) if gate.opens(frame) else None
+        return entry.step(sight.look(frame)[0], rules) if gate.opens(frame) else None
 
     return judge
 

@@ -46,7 +46,7 @@ class Doorway:
         for _ in range(frames):
             self._now_s += FRAME_S
             pixels = empty(self._rng, 640, 480) if picture is None else vary(picture, self._rng, 640, 480)
-            outcomes += self._entry.step(self.sight.look(Frame(pixels, self._now_s, 1)), RULES)
+            outcomes += self._entry.step(self.sight.look(Frame(pixels, self._now_s, 1))[0], RULES)
         return outcomes
 
 
@@ -134,8 +134,8 @@ def test_enrolment_names_the_picture_and_what_is_wrong_with_it(
 
 
 def test_a_sighting_carries_the_light_on_the_face(doorway: Doorway) -> None:
-    bright = doorway.sight.look(Frame(worker(), 1.0, 1))
-    dim = doorway.sight.look(Frame((worker() * 0.5).astype(np.uint8), 2.0, 2))
+    bright, _ = doorway.sight.look(Frame(worker(), 1.0, 1))
+    dim, _ = doorway.sight.look(Frame((worker() * 0.5).astype(np.uint8), 2.0, 2))
     assert bright.light is not None
     assert dim.light == pytest.approx(bright.light / 2, abs=2)
-    assert doorway.sight.look(Frame(np.zeros((480, 640, 3), np.uint8), 3.0, 3)).light is None
+    assert doorway.sight.look(Frame(np.zeros((480, 640, 3), np.uint8), 3.0, 3))[0].light is None
