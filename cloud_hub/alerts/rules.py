@@ -23,6 +23,7 @@ SILENT: Final = "station.silent"
 STORE_LOST: Final = "order.unknown_final"
 CONTRADICTED: Final = "order.contradicted"
 ROSTER_BEHIND: Final = "roster.behind"
+LIVENESS_OFF: Final = "liveness.off"
 ERASURE_UNRECEIPTED: Final = "erasure.unreceipted"
 
 CAMERA_LOST_WORD: Final = "lost"
@@ -168,6 +169,18 @@ def standing(
             else Clear(EventKind.CAMERA_LOST.value, camera)
         )
     return (*effects, *_crowd(occupancy.estimate, occupancy.capacity, counts=False))
+
+
+def liveness(mode: str, engine: str) -> Effect:
+    """A standing notice while faces open doors and nobody checks that they are no pictures.
+
+    Args:
+        mode: of the station's latest birth.
+        engine: its face engine; empty where entry by face is off.
+    """
+    if mode == "off" and engine:
+        return Raise(LIVENESS_OFF, Severity.MINOR, counts=False)
+    return Clear(LIVENESS_OFF)
 
 
 def roster_behind(versions: tuple[int, int] | None) -> Effect:

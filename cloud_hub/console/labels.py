@@ -5,6 +5,7 @@ from typing import Final
 from cloud_hub.alerts.rules import (
     CONTRADICTED,
     ERASURE_UNRECEIPTED,
+    LIVENESS_OFF,
     OVER_CAPACITY,
     ROSTER_BEHIND,
     SILENT,
@@ -198,6 +199,7 @@ ALERT_KINDS: Final[dict[str, str]] = {
     STORE_LOST: mark("An order's outcome can never be known"),
     CONTRADICTED: mark("A station contradicted itself about an order"),
     ROSTER_BEHIND: mark("Station does not apply its roster"),
+    LIVENESS_OFF: mark("Entry by face without a liveness check"),
     ERASURE_UNRECEIPTED: mark("Erasure not proven after 24 hours"),
 }
 """Kinds that only the hub knows; an alert raised by an event has the event's words."""

@@ -166,6 +166,7 @@ class Batch:
             "liveness": birth.liveness,
             "capacity": min(birth.capacity, _MOST_PEOPLE),
         }
+        self._facts.append(_Fact(birth.station, (rules.liveness(birth.liveness, birth.engine),), at))
         for door in birth.doors:
             row = door_row(birth.station, door, at) | {"lock_kind": birth.lock_kinds.get(door.id, "")[:16]}
             self._rows.doors.setdefault((birth.station, door.id), {}).update(row)

@@ -83,6 +83,7 @@ class ScriptedStation:
         self.orders: list[Order] = []
         self.gos: list[Go] = []
         self.asks: list[Ask] = []
+        self.liveness = "both"
         self.roster_version = 0
         self.roster_parts: list[RosterPart] = []
         self.erases: list[Erase] = []
@@ -158,7 +159,7 @@ class ScriptedStation:
             lock_kinds={"main": "fail_secure"},
             sensors=[SensorMeta(name="room", unit="°C", low=5.0, high=38.0)],
             capacity=4,
-            liveness="off",
+            liveness=self.liveness,
             engine="opencv test",
             **self.now(),
         )

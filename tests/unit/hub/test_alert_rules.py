@@ -99,6 +99,7 @@ def test_every_key_fits_its_column() -> None:
         rules.CONTRADICTED,
         rules.OVER_CAPACITY,
         rules.ROSTER_BEHIND,
+        rules.LIVENESS_OFF,
         rules.ERASURE_UNRECEIPTED,
     ]
     longest = max(key_of("st-" + "x" * 32, Clear(kind, "y" * 32)) for kind in kinds)
@@ -113,6 +114,28 @@ def test_a_heartbeat_ensures_what_still_holds_and_never_counts_it() -> None:
     assert [(effect.kind, getattr(effect, "counts", None)) for effect in effects] == [
         ("door.forced", False), ("camera.lost", False), ("occupancy.over_capacity", False),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("mode", "engine", "stands"),
+    [
+        pytest.param("off", "opencv/0123", True, id="faces open doors unchecked"),
+        pytest.param("off", "", False, id="entry by face is off"),
+        pytest.param("passive", "opencv/0123", False, id="checked by the network"),
+        pytest.param("both", "opencv/0123", False, id="checked by both"),
+    ],
+)
+def test_a_birth_says_whether_liveness_is_off(mode: str, engine: str, *, stands: bool) -> None:
+    effect = rules.liveness(mode, engine)
+    assert effect.kind == "liveness.off"
+    assert isinstance(effect, Raise) is stands
+    if isinstance(effect, Raise):
+        assert (effect.severity, effect.latching, effect.holds, effect.counts) == (
+            "minor",
+            False,
+            True,
+            False,
+        )
 
 
 def test_a_heartbeat_clears_what_is_over() -> None:

@@ -121,6 +121,18 @@ def alerts(sessions: sessionmaker[Session]) -> list[tuple[str, str, int]]:
     return [(alert.kind, alert.state, alert.count) for alert in rows(sessions, Alert)]
 
 
+def test_liveness_off_is_a_notice_that_stands_once_and_ends_by_itself(
+    desk: Desk, sessions: sessionmaker[Session]
+) -> None:
+    desk.store(birth(engine="opencv/0123"))
+    desk.store(birth(2, conn_no=2, engine="opencv/0123"))
+    assert alerts(sessions) == [("liveness.off", "open", 1)]
+    desk.store(birth(3, conn_no=3, engine="opencv/0123", liveness="both"))
+    assert alerts(sessions) == [("liveness.off", "closed", 1)]
+    desk.store(birth(4, conn_no=4, engine="opencv/0123"), birth(5, conn_no=5))  # entry by face is off by then
+    assert [state for _, state, _ in alerts(sessions)] == ["closed", "closed"]
+
+
 def test_events_are_counted_once_within_and_across_batches(
     desk: Desk, sessions: sessionmaker[Session]
 ) -> None:

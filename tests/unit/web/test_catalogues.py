@@ -84,6 +84,7 @@ def test_every_kind_of_alert_has_words() -> None:
         rules.STORE_LOST,
         rules.CONTRADICTED,
         rules.ROSTER_BEHIND,
+        rules.LIVENESS_OFF,
         rules.ERASURE_UNRECEIPTED,
     }
     assert set(labels.ALERT_KINDS) == of_the_hub
