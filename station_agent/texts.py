@@ -35,6 +35,13 @@ _LIVENESS: Final = {
     "straight_border": mark("The check for a real face did not succeed. Please use your pass or PIN."),
 }
 
+_STEPS: Final = {
+    "look_straight": mark("Please look straight at the camera."),
+    "turn_left": mark("Please turn your head slowly to your left."),
+    "turn_right": mark("Please turn your head slowly to your right."),
+    "come_closer": mark("Please bring your face closer to the camera."),
+}
+
 _PASSES: Final = {
     "pass_malformed": mark("This code is not a pass of ours."),
     "pass_unknown_key": mark("This pass cannot be checked here. Please ask for a new one."),
@@ -96,5 +103,14 @@ _HOUSE: Final = {
     "storage_full": mark("The station's storage is full. Please use another way in, or press Help."),
 }
 
-TEXTS: Final[dict[str, str]] = {**_FACE, **_LIVENESS, **_PASSES, **_PINS, **_POLICY, **_ENROLMENT, **_HOUSE}
-"""By reason code."""
+TEXTS: Final[dict[str, str]] = {
+    **_FACE,
+    **_LIVENESS,
+    **_STEPS,
+    **_PASSES,
+    **_PINS,
+    **_POLICY,
+    **_ENROLMENT,
+    **_HOUSE,
+}
+"""By reason code; and by step of the liveness check."""

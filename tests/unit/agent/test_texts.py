@@ -12,7 +12,7 @@ import pytest
 
 import station_agent.core
 import station_agent.vision
-from station_agent.core import entry, liveness, lockout, passes, pins, policy
+from station_agent.core import challenge, entry, liveness, lockout, passes, pins, policy
 from station_agent.texts import TEXTS
 from station_agent.vision import quality
 
@@ -34,7 +34,7 @@ def codes(kind: object) -> set[str]:
 
 
 def all_codes() -> set[str]:
-    found = {"pin_wrong", "storage_full", *codes(get_type_hints(lockout.Locked)["reason"])}
+    found = {*challenge.Step, "pin_wrong", "storage_full", *codes(get_type_hints(lockout.Locked)["reason"])}
     for module in modules():
         for name, value in vars(module).items():
             if REASONS.search(name):
