@@ -52,17 +52,26 @@ def main() -> None:
     "--trace", type=ConfigPath, help="With --simulate: write every edge of every wire to this file."
 )
 @click.option("--control", type=ConfigPath, help="With --simulate: socket that acts as the world outside.")
+@click.option("--synced", is_flag=True, help="With --simulate: take this machine's clock for synchronised.")
 @click.option("--verbose", is_flag=True, help="Log what is only of interest when something is wrong.")
 @_telling_faults
-def run(*, config: Path, simulate: bool, trace: Path | None, control: Path | None, verbose: bool) -> None:
+def run(
+    *,
+    config: Path,
+    simulate: bool,
+    trace: Path | None,
+    control: Path | None,
+    synced: bool,
+    verbose: bool,
+) -> None:
     """Run the station until SIGTERM."""
     from station_agent.wiring import run_station  # noqa: PLC0415 (loads OpenCV: the other commands need none)
 
-    if (trace or control) and not simulate:
-        message = "--trace and --control act on simulated wires: they need --simulate"
+    if (trace or control or synced) and not simulate:
+        message = "--trace, --control and --synced act on a simulated world: they need --simulate"
         raise click.UsageError(message)
     log.set_up(verbose=verbose)
-    run_station(load_station(config), simulate=simulate, trace=trace, control=control)
+    run_station(load_station(config), simulate=simulate, trace=trace, control=control, synced=synced)
 
 
 @main.command("check-config")

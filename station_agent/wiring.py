@@ -59,7 +59,14 @@ STOP_S: Final = 5.0
 log = logging.getLogger(__name__)
 
 
-def run_station(station: Station, *, simulate: bool, trace: Path | None, control: Path | None) -> None:
+def run_station(
+    station: Station,
+    *,
+    simulate: bool,
+    trace: Path | None = None,
+    control: Path | None = None,
+    synced: bool = False,
+) -> None:
     """Run one station until SIGTERM or SIGINT; then every relay is released, whatever happened.
 
     Args:
@@ -67,20 +74,19 @@ def run_station(station: Station, *, simulate: bool, trace: Path | None, control
         simulate: simulated wires and cameras.
         trace: where to write the edges of simulated wires.
         control: where to serve the socket that moves the simulated world.
+        synced: take the machine's clock for synchronised, in a simulation.
 
     Raises:
         ConfigError: the station has no usable key.
         AgentError: a part cannot be had.
     """
     with ExitStack() as parts:
-        _run(station, parts, simulate=simulate, trace=trace, control=control)
+        stand = parts.enter_context(Stand(station, trace=trace, synced=synced)) if simulate else None
+        _run(station, parts, stand, control=control)
 
 
-def _run(
-    station: Station, parts: ExitStack, *, simulate: bool, trace: Path | None, control: Path | None
-) -> None:
+def _run(station: Station, parts: ExitStack, stand: Stand | None, *, control: Path | None) -> None:
     config, data_dir = station.config, station.beside(station.config.data_dir)
-    stand = parts.enter_context(Stand(station, trace=trace)) if simulate else None
     clock: SystemClock = stand.clock if stand else SystemClock()
     signer = _signer(station)
     inbox: queue.SimpleQueue[Fact] = queue.SimpleQueue()
@@ -249,10 +255,10 @@ def _run(
     eyes.start()
     ledger.record(
         EventKind.STATION_STARTED,
-        {"version": AGENT_VERSION, "simulated": simulate, "set_aside": len(store.set_aside)},
+        {"version": AGENT_VERSION, "simulated": bool(stand), "set_aside": len(store.set_aside)},
     )
     watchdog.ready()
-    log.info("station_started", extra={"station": config.station, "simulated": simulate})
+    log.info("station_started", extra={"station": config.station, "simulated": bool(stand)})
     try:
         loop.run()
     finally:

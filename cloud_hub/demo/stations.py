@@ -80,7 +80,7 @@ class Simulated:
         """The agent, simulated."""
         return [
             *(agent_program(), "run", "--config", self.config, "--simulate"),
-            *("--trace", self.trace, "--control", self.control),
+            *("--trace", self.trace, "--control", self.control, "--synced"),
         ]
 
 

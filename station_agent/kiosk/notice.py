@@ -45,7 +45,7 @@ PARAGRAPHS: Final[tuple[tuple[str, str], ...]] = (
     (
         mark("How long"),
         mark(
-            "Until you delete it or withdraw your consent. It is also deleted when you have not come for a long time."
+            "Until you delete it or withdraw your consent. It is also deleted after %(days)d days without a visit of yours."
         ),
     ),
     (
@@ -69,7 +69,8 @@ PARAGRAPHS: Final[tuple[tuple[str, str], ...]] = (
 
 def paragraphs(config: StationConfig, language: str) -> list[tuple[str, str]]:
     """The notice of one station in one language."""
-    values = {
+    values: dict[str, object] = {
+        "days": config.face.expire_days,
         "operator": config.kiosk.operator or config.name,
         "contact": config.kiosk.phone or translate(mark("the help button on this screen"), language),
     }

@@ -64,8 +64,9 @@ class Stand:
         clock: for every part of the agent.
     """
 
-    def __init__(self, station: Station, *, trace: Path | None) -> None:
+    def __init__(self, station: Station, *, trace: Path | None, synced: bool = False) -> None:
         clock = self.clock = SimulatedClock()
+        clock.synced = synced or None
         self._trace = Trace(trace, clock)
         self.world = World(station.profile, self._trace)
         self.cameras: dict[str, PushedCamera] = {}

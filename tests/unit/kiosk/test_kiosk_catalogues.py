@@ -14,7 +14,7 @@ from station_agent.kiosk.words import DOOR, SCRIPT
 from station_agent.texts import TEXTS
 from tests.support.catalogues import AGENT, catalogue, ids, texts
 
-NOTICES = {1: "76379608dcaf1f84a74426e122789fdd12b76275b3c8476c25080b7922ede028"}
+NOTICES = {1: "c26593b42ee0cc9eefd6d011619b68bd32f5880cdfadee1b13467c27ba5193bd"}
 """By version, what the notice said: SHA-256 of the English and the Chinese text."""
 
 
