@@ -15,7 +15,7 @@ import math
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
@@ -25,6 +25,7 @@ from station_agent.core.entry import GONE_S, SAME_PERSON
 from station_agent.core.liveness import Demands, Gate, Live, Look, NotLive
 from station_agent.vision.engine import Face, FaceEngine, Vector
 from station_agent.vision.frame import Frame
+from station_agent.vision.liveness import TURNED
 from station_agent.vision.quality import ENROLMENT, ENTRY, Limits, judge
 
 log = logging.getLogger(__name__)
@@ -38,9 +39,6 @@ GAP_S: Final = 0.3
 
 PATIENCE_S: Final = 8.0
 TRIES: Final = 3
-
-_TURNED: Final = replace(ENTRY, yaw=math.inf)
-"""For liveness a face may be turned; how far is judged by ``core.liveness``."""
 
 _NOBODY_S_FAULT: Final = frozenset({"face_lost", "too_slow"})
 """Whoever needs longer may try again until the session is over."""
@@ -185,7 +183,7 @@ class Capture:
         if not faces:
             return self._look(self._witness.look(frame, None, same_as_before=None))
         self._face_s = frame.taken_s
-        unusable = judge(frame.pixels, faces, _TURNED).reason
+        unusable = judge(frame.pixels, faces, TURNED).reason
         turned = judge(frame.pixels, faces, ENTRY).reason
         if unusable is not None or (turned is not None and self._first is None):
             return self._look(self._witness.look(frame, None, same_as_before=None)) or unusable or turned

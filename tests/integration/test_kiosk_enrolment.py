@@ -243,7 +243,7 @@ def test_no_file_of_the_station_holds_a_template_or_a_turned_or_rounded_one(stat
         raw[at : at + 12]
         for form in forms
         for raw in (form.tobytes(),)
-        for at in range(0, len(raw) - 12, 12)
+        for at in range(0, len(raw) - 12, 60)
         if len(set(raw[at : at + 12])) > 4
     }
     for name, content in station.files().items():

@@ -153,6 +153,55 @@ def test_another_gallery_counts_from_the_next_frame_on(clock: HandClock) -> None
     assert [sighting.person for sighting in bench.sightings] == ["anna", None]
 
 
+class Borrower:
+    """Takes frames; breaks when told to."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.broken = False
+
+    def step(self, frame: Frame) -> None:
+        del frame
+        self.frames += 1
+        if self.broken:
+            raise ZeroDivisionError
+
+
+def test_while_a_camera_is_lent_nobody_enters_by_face_and_then_they_do_again(clock: HandClock) -> None:
+    bench, borrower = Bench(Scripted(clock, *[FACE] * 9), clock=clock), Borrower()
+    bench.turns(2)
+    bench.thread.lend(borrower, until_s=clock.monotonic_s() + 60)
+    bench.turns(4)
+    assert (borrower.frames, len(bench.sightings)) == (4, 2)
+    bench.thread.give_back()
+    bench.turns(3)
+    assert (borrower.frames, len(bench.sightings)) == (4, 5)
+
+
+def test_a_loan_ends_by_itself(clock: HandClock) -> None:
+    bench, borrower = Bench(Scripted(clock, *[FACE] * 9), clock=clock), Borrower()
+    bench.thread.lend(borrower, until_s=clock.monotonic_s() + 4 * PERIOD_S)
+    bench.turns(9)
+    assert (borrower.frames, len(bench.sightings)) == (3, 6)
+
+
+def test_a_borrower_that_fails_loses_the_camera_and_entry_goes_on(clock: HandClock) -> None:
+    bench = Bench(Scripted(clock, FACE), Scripted(clock, *[FACE] * 3), clock=clock)
+    borrower = Borrower()
+    borrower.broken = True
+    bench.thread.lend(borrower, until_s=clock.monotonic_s() + 60)
+    bench.turns(4)
+    assert (borrower.frames, len(bench.sightings)) == (1, 3)
+
+
+def test_a_pass_is_read_while_the_camera_is_lent(clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(Scripted(clock, WALL), clock=clock)
+    monkeypatch.setattr(bench.thread._qr, "read", lambda _: "P1.x")
+    bench.thread.lend(Borrower(), until_s=clock.monotonic_s() + 60)
+    bench.turns(1)
+    assert [fact.text for fact in bench.told if isinstance(fact, PassSeen)] == ["P1.x"]
+
+
 def test_a_lost_camera_is_told_once_and_once_when_it_is_back(
     clock: HandClock, caplog: pytest.LogCaptureFixture
 ) -> None:
