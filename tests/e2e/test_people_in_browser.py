@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +11,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 from sqlalchemy import select
 from werkzeug.serving import make_server
 
+from cloud_hub import context
 from cloud_hub.app import create_app
 from cloud_hub.db import utc_now
 from cloud_hub.models import (
@@ -188,6 +188,10 @@ def test_a_person_gets_a_code_and_a_pass_that_a_camera_reads(page: Page, site: S
     keep(page, "pass")
     body = Keyring([pass_key(site)]).open(read_qr(page.screenshot()))
     assert (body.holder, body.scope, body.uses, body.guest) == (person_id, [NORTH], 3, False)
+    page.emulate_media(media="print")
+    keep(page, "pass-printed")
+    assert read_qr(page.screenshot()), "on paper too"
+    page.emulate_media(media="screen")
     page.goto("/passes")
     expect(page.locator(f"[data-pass='{body.number}']")).to_have_attribute("data-state", "valid")
     keep(page, "passes")
@@ -257,9 +261,11 @@ def test_what_is_wrong_is_said_on_the_form_with_everything_kept(page: Page) -> N
         ("people-empty", "/people?q=nobody"),
     ],
 )
-def test_pages_fit_a_phone(page: Page, name: str, path: str) -> None:
+def test_pages_fit_a_phone_and_a_desk(page: Page, name: str, path: str) -> None:
     page.goto(path)
     keep(page, name)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    picture(page, f"{name}-{page.locator('html').get_attribute('lang')}-desktop")
 
 
 def test_an_erasure_shows_the_next_receipt_by_itself(page: Page, site: Site) -> None:
@@ -274,7 +280,7 @@ def test_an_erasure_shows_the_next_receipt_by_itself(page: Page, site: Site) -> 
 
 @pytest.fixture
 def district_with_bridge(
-    make_field: MakeField, tmp_path: Path
+    make_field: MakeField,
 ) -> Iterator[tuple[str, ScriptedStation, Records]]:
     """A bridge, a scripted station whose door opens, and the console, all on one database."""
     field = make_field()
@@ -284,13 +290,15 @@ def district_with_bridge(
     hub = Hub(path=field.hub.path, settings=field.hub.settings.model_copy(update={"web": web}))
     records = Records(hub=hub, sessions=field.sessions, clock=WallClock(utc_now()))
     records.person("lin")
-    server = make_server("127.0.0.1", free_port(), create_app(hub), threaded=True)
+    app = create_app(hub)
+    server = make_server("127.0.0.1", free_port(), app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, name="console", daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.port}", station, records
     server.shutdown()
     thread.join(10)
-    del tmp_path
+    server.server_close()
+    app.extensions[context.KEY].close()
 
 
 def opens(station: ScriptedStation) -> Callable[[Go], None]:
