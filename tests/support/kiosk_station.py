@@ -121,8 +121,12 @@ class KioskStation:
     def use_roster(self, *people: RosterPerson, version: int = 1, **fields: Any) -> None:
         """A roster issued now, in force from now on."""
         now_ms = self.clock.stamp().wall_ms
-        self.roster = roster(*people, version=version, issued_ms=now_ms, groups=[ALWAYS], **fields)
-        self._inbox.put(facts.RosterApplied(self.roster))
+        self.obey(roster(*people, version=version, issued_ms=now_ms, groups=[ALWAYS], **fields))
+
+    def obey(self, newer: "Roster") -> None:
+        """This roster is in force from now on."""
+        self.roster = newer
+        self._inbox.put(facts.RosterApplied(newer))
         self.settle()
 
     def code(self, person: str, *, lives_ms: int = HOUR_MS) -> tuple[str, EnrolmentCode]:
