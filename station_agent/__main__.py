@@ -196,6 +196,61 @@ def bench_identify(
     click.echo(json.dumps(report) if as_json else identification.format_table(report))
 
 
+@bench.command("pad")
+@click.argument("dataset", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--model", type=ConfigPath, help="ONNX file of the passive network; cues and challenge alone without one."
+)
+@click.option("--manifest", type=ConfigPath, help="The TOML file about it.")
+@click.option(
+    "--person", "people", multiple=True, help="Use this sub-folder only; may be given several times."
+)
+@click.option(
+    "--renderings",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Of each picture and species.",
+)
+@click.option(
+    "--attempts",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="Of each species at the challenge.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@_telling_faults
+def bench_pad(
+    *,
+    dataset: Path,
+    model: Path | None,
+    manifest: Path | None,
+    people: tuple[str, ...],
+    renderings: int,
+    attempts: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Attacks rendered from DATASET, one sub-folder of pictures per person: taken for live, and live refused."""
+    from station_agent import bench_pad as pad  # noqa: PLC0415 (loads OpenCV)
+
+    if (model is None) != (manifest is None):
+        message = "--model and --manifest go together"
+        raise click.UsageError(message)
+    report = pad.run(
+        dataset,
+        model=model,
+        manifest=manifest,
+        people=people or None,
+        renderings=renderings,
+        attempts=attempts,
+        seed=seed,
+    )
+    click.echo(json.dumps(report) if as_json else pad.format_table(report))
+
+
 def _summary(station: Station) -> dict[str, Any]:
     config, profile = station.config, station.profile
     return {

@@ -18,6 +18,8 @@ from station_agent.errors import AgentError
 from station_agent.store.gallery_key import sealing_key
 from station_agent.vision.acceptance import known_impostors
 from station_agent.vision.engines import models_of
+from station_agent.vision.models import ModelError
+from station_agent.vision.witnessing import open_model
 from station_agent.voice import PROGRAM, open_voice
 
 LEAST_FREE_BYTES: Final = 256 * 1024 * 1024
@@ -59,6 +61,7 @@ def _checks(station: Station) -> Iterator[tuple[str, Callable[[], str]]]:
     if station.config.face.enabled:
         yield "face models", lambda: _models(station)
         yield "face threshold", lambda: _strangers(station)
+        yield "liveness", lambda: _liveness(station)
         yield "sealing key", lambda: _sealing_key(station)
     yield "broker", lambda: _broker(station)
     if station.config.kiosk.enabled:
@@ -124,6 +127,20 @@ def _strangers(station: Station) -> str:
 
 def _sealing_key(station: Station) -> str:
     return public_half(sealing_key(station.beside(station.config.data_dir) / "sealing.key"))
+
+
+def _liveness(station: Station) -> str:
+    face = station.config.face
+    if face.liveness == "off":
+        return "off by configuration: a picture of an enrolled person may open the door"
+    if face.passive is None:
+        return face.liveness
+    try:
+        model = open_model(face.passive, beside=station.beside)
+    except ModelError as error:
+        message = f"face.passive: {error}"
+        raise ModelError(message) from error
+    return f"{face.liveness}: {face.passive.model.name}, threshold {model.threshold}"
 
 
 def _broker(station: Station) -> str:

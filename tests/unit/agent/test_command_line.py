@@ -22,7 +22,8 @@ def station_file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "check-config", "doctor", "provision", "bench", "bench faces", "bench identify"]
+    "command",
+    ["run", "check-config", "doctor", "provision", "bench", "bench faces", "bench identify", "bench pad"],
 )
 def test_every_command_has_help(command: str) -> None:
     result = run(*command.split(), "--help")
@@ -121,6 +122,28 @@ def test_doctor_names_what_is_missing_and_fails(station_file: Path) -> None:
     assert "chmod 600" in checks["signing key"]["detail"]
     assert checks["broker"]["ok"] is False
     assert checks["face models"]["ok"] is True
+
+
+def test_doctor_names_the_key_of_a_liveness_model_that_cannot_be_used(station_file: Path) -> None:
+    section = (
+        '[face.passive]\nmodel = "liveness.onnx"\nmanifest = "liveness.toml"\n' + f'sha256 = "{"0" * 64}"\n'
+    )
+    text = station_file.read_text(encoding="utf-8")
+    station_file.write_text(
+        text.replace('liveness = "off"\n', f'liveness = "both"\n{section}'), encoding="utf-8"
+    )
+    result = run("doctor", "--config", station_file, "--json")
+    checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+    assert checks["liveness"]["ok"] is False
+    assert checks["liveness"]["detail"].startswith("face.passive: ")
+    assert str(station_file.parent / "liveness.toml") in checks["liveness"]["detail"]
+    assert "manifest" in run("run", "--config", station_file, "--simulate").stderr
+
+
+def test_a_liveness_model_and_its_manifest_go_together(tmp_path: Path) -> None:
+    result = run("bench", "pad", tmp_path, "--model", tmp_path / "model.onnx")
+    assert result.exit_code == 2
+    assert "go together" in result.stderr
 
 
 def test_an_empty_dataset_is_named(tmp_path: Path) -> None:
