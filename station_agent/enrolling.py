@@ -240,6 +240,8 @@ class Enrolling:
         if captured is None or state.agreed is None or state.replication is None:
             message = "nothing is kept without a capture and both answers"
             raise AgentError(message)
+        if (reason := self._not_now(state.door, proven.person)) is not None:
+            raise Refusal(reason)  # a newer roster, or a full gallery, meanwhile
         agreed = Agreed(notice=state.agreed, replication=state.replication)
         return self._registrar.enrol(proven, agreed, captured, door=state.door)
 

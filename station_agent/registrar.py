@@ -36,7 +36,7 @@ class Refusal(Exception):  # noqa: N818 (an answer, not a failure)
     """Not enrolled, and nothing kept.
 
     Attributes:
-        reason: ``already_enrolled``, ``gallery_too_large``, ``code_used`` or ``storage_full``.
+        reason: machine code, as for the session.
     """
 
     def __init__(self, reason: str) -> None:
@@ -140,7 +140,7 @@ class Registrar:
         try:
             self._faces.enrol_captured(person, captured.vectors, said, proven)
         except (GalleryTooLargeError, CodeUsedError, sqlite3.Error) as error:
-            self._record(EventKind.CONSENT_WITHDRAWN, {"person": person, "kind": "face"})
+            # the consent stays as it was given: to take it back here would take it back at every station
             raise Refusal(_reason(error)) from error
         self._put(facts.FaceConsentSaid(person, said.word))
         return self._receipt(person, agreed, captured, at, door)

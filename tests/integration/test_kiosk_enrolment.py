@@ -246,6 +246,7 @@ def test_no_file_of_the_station_holds_a_template_or_a_turned_or_rounded_one(stat
         for at in range(0, len(raw) - 12, 60)
         if len(set(raw[at : at + 12])) > 4
     }
+    assert any(piece in templates.tobytes() for piece in pieces)
     for name, content in station.files().items():
         found = [piece for piece in pieces if piece in content]
         assert not found, name
@@ -262,6 +263,15 @@ def test_a_withdrawal_cut_off_by_a_crash_is_finished_at_the_next_start(disk: Dis
         kinds = [kind for kind, _ in station.events]
         assert kinds[:2] == [EventKind.CONSENT_WITHDRAWN, EventKind.PERSON_ERASED]
         assert (station.eyes.sealed_digests(), station.credentials.has_pin("p-anna")) == ([], True)
+
+
+def test_whoever_leaves_the_roster_meanwhile_is_not_enrolled(station: KioskStation) -> None:
+    station.show(worker())
+    station.consent(with_code(station))
+    station.use_roster(BO, version=9)
+    view = station.wait_stage(Stage.DONE, Stage.REFUSED)
+    assert (view.reason, station.eyes.sealed_digests()) == ("not_on_roster", [])
+    assert station.of(EventKind.CONSENT_GIVEN) == []
 
 
 def test_another_person_before_the_camera_begins_a_capture_anew(station: KioskStation) -> None:
