@@ -12,7 +12,7 @@ PARTS: Final[dict[str, tuple[str, Callable[[], list[Row]]]]] = {
     "faces": ("Face engines", faces.measure),
     "identification": ("Identification, by the number of people enrolled", identification.measure),
     "pipeline": ("Speed of a visit, and the agent at rest", pipeline.measure),
-    "ways": ("Ways in without a face", ways.measure),
+    "ways": ("Ways in", ways.measure),
     "loop": ("The whole loop, in the demo", loop.measure),
 }
 

@@ -1,4 +1,4 @@
-"""Ways in without a face: what a PIN costs, how small a pass the camera reads, and what looking for one costs."""
+"""Ways in, side by side, and those without a face: what a PIN costs, and how small a pass the camera reads."""
 
 import os
 import time
@@ -12,6 +12,7 @@ from firmware_config.signing import encode_public
 from station_agent.core import pins
 from station_agent.vision.frame import Frame
 from station_agent.vision.qr import QrReader
+from tests.benchmarks import door
 from tests.benchmarks.report import Row, spread
 from tests.support.qr_scene import View, held_up, version
 
@@ -28,6 +29,7 @@ def measure() -> list[Row]:
     text = _pass(key)
     keys = Keyring([encode_public(key.public_key())])
     rows = [
+        *door.measure(),
         Row("PIN: one scrypt hash, N = 2^15, 32 MiB", HASHES, spread(_times_ms(_hash, HASHES), "ms")),
         Row("pass: signature checked", 500, spread(_times_ms(lambda: keys.open(text), 500), "ms")),
         Row("pass: characters, and version of the QR code", 1, f"{len(text)}, version {version(text)}"),
