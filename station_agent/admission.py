@@ -100,6 +100,14 @@ class Admission:
         end = self._attempts.succeeded if fact.good else self._attempts.failed
         end(fact.method, fact.door, fact.person)
 
+    def face_proof_asked(self, fact: facts.FaceProofAsked) -> None:
+        """Somebody shows their face at a kiosk to prove who they are: not while the face way is shut there."""
+        fact.done(self._attempts.refused("face", fact.door))
+
+    def capture_failed(self, fact: facts.CaptureFailed) -> None:
+        """It counts at the door when it looks like an attack."""
+        self._attempts.denied("face", fact.door, fact.reason)
+
     def present(self, door: str) -> None:
         """Somebody is before a door."""
         self._tell(door, self._waiting[door].present(now_s=self._clock.monotonic_s()))

@@ -210,6 +210,11 @@ class Enrolling:
         return self._faces.refusal(door, person)
 
     def _recognise(self, session: str, captured: Captured) -> None:
+        try:
+            self._proofs.by_face(door=self._sessions.state.door)
+        except Unproven as unproven:
+            self._refuse(session, unproven.reason)
+            return
         person = self._faces.whose(captured.vectors)
         if person is None:
             self._refuse(session, "unknown_face")
@@ -322,7 +327,10 @@ class Enrolling:
 
     def failed(self, session: str, reason: str) -> None:
         """The capture is over and nothing was kept. For the capture's listener."""
-        self._jobs.put(partial(self._refuse, session, reason, self._sessions.state.person))
+        state = self._sessions.state
+        if state.session == session:
+            self._proofs.face_failed(reason, door=state.door)
+            self._jobs.put(partial(self._refuse, session, reason, state.person))
 
     def _view(self) -> EnrolView:
         state, case = self._sessions.state, self._case

@@ -151,6 +151,22 @@ class AttemptEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class FaceProofAsked:
+    """A face is to prove at a door's kiosk who somebody is; ``done`` hears why not now, or None, and returns at once."""
+
+    door: str
+    done: Callable[[Locked | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureFailed:
+    """A capture at a door's kiosk ended without a living face."""
+
+    door: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class FaceConsentSaid:
     """A person agreed to the use of their face at the kiosk, or withdrew; None when all of them was erased."""
 
@@ -252,6 +268,8 @@ Fact: TypeAlias = (
     | PinChosen
     | AttemptBegun
     | AttemptEnded
+    | FaceProofAsked
+    | CaptureFailed
     | FaceConsentSaid
     | HelpAsked
     | RosterApplied

@@ -75,6 +75,8 @@ class ControlLoop:
             facts.PinChosen: pins.chosen,
             facts.AttemptBegun: admission.attempt_begun,
             facts.AttemptEnded: admission.attempt_ended,
+            facts.FaceProofAsked: admission.face_proof_asked,
+            facts.CaptureFailed: admission.capture_failed,
             facts.FaceConsentSaid: admission.face_consent_said,
             facts.HelpAsked: admission.help_asked,
             facts.RosterApplied: admission.roster_applied,

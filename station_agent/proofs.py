@@ -156,6 +156,21 @@ class Proofs:
             self._record(EventKind.ACCESS_DURESS, {"door": door, "person": person})
         return Proven(person)
 
+    def by_face(self, *, door: str) -> None:
+        """Whether a face may prove anything at a door now.
+
+        Raises:
+            Unproven: ``locked_out``: there were attempts that looked like attacks.
+        """
+        answers: queue.SimpleQueue[Locked | None] = queue.SimpleQueue()
+        self._put(facts.FaceProofAsked(door, done=answers.put))
+        if (locked := _wait(answers)) is not None:
+            raise Unproven(locked.reason)
+
+    def face_failed(self, reason: str, *, door: str) -> None:
+        """A capture ended without a living face: counted at the door when it looks like an attack."""
+        self._put(facts.CaptureFailed(door, reason))
+
     def _needed(self) -> Roster:
         if (roster := self._roster()) is None:
             raise Unproven(Refusal.NO_ROSTER)

@@ -215,6 +215,15 @@ def test_withdrawal_needs_proof_and_wrong_pins_wait_as_at_the_door(station: Kios
     station.enrolling.cancel(station.view().session)
     assert station.enrolling.withdraw_by_face(door=DOOR)
     assert station.wait_stage(Stage.REFUSED).reason == "unknown_face"
+    session = station.view().session
+    station.enrolling.cancel(session)
+    for _ in range(10):
+        assert station.enrolling.withdraw_by_face(door=DOOR)
+        station.enrolling.failed(station.view().session, "replay_suspected")
+        assert station.wait_stage(Stage.REFUSED).reason == "replay_suspected"
+    station.show(worker())
+    assert station.enrolling.withdraw_by_face(door=DOOR)
+    assert station.wait_stage(Stage.DONE, Stage.REFUSED).reason == "locked_out"
     for _ in range(5):
         assert station.enrolling.withdraw_by_pin("1042", "000000", door=DOOR)
         assert station.wait_stage(Stage.REFUSED).reason == "pin_wrong"

@@ -254,6 +254,8 @@ class KioskStation:
             facts.FaceConsentSaid: admission.face_consent_said,
             facts.AttemptBegun: admission.attempt_begun,
             facts.AttemptEnded: admission.attempt_ended,
+            facts.FaceProofAsked: admission.face_proof_asked,
+            facts.CaptureFailed: admission.capture_failed,
             facts.PinTyped: pins.typed,
             facts.PinJudged: pins.judged,
             facts.Settled: lambda fact: fact.done(),
