@@ -1,4 +1,4 @@
-"""Erasure receipts: a station's signed word that a person's data is gone, and the root hash of what is left.
+"""Receipts: a station's signed word that a person's data is gone, or enrolled, and the root hash of its gallery.
 
 The root names the whole gallery without telling anything about it: it is made of digests of ciphertexts. Whoever holds
 the gallery, an auditor at the station for one, can make it again and compare.
@@ -6,10 +6,22 @@ the gallery, an auditor at the station for one, can make it again and compare.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Annotated, Final
+
+from msgspec import Meta
 
 from firmware_config.signing import Refused, Signer, Verifier
-from firmware_config.wire import Erase, ErasureReceipt, Scalar, decode
+from firmware_config.wire import (
+    Clock,
+    Count,
+    Erase,
+    ErasureReceipt,
+    Hex256,
+    Message,
+    Milliseconds,
+    Scalar,
+    decode,
+)
 
 MAX_DATA_BYTES: Final = 2048
 """Largest data of a ``person.erased`` event, as JSON."""
@@ -17,6 +29,35 @@ MAX_DATA_BYTES: Final = 2048
 _ROOT: Final = b"yizhan/gallery/1"
 _PERSON: Final = b"\x00"
 _ALL: Final = b"\x01"
+
+
+class EnrolmentReceipt(Message, frozen=True):
+    """The station's word on an enrolment. Signed by the station, kind ``enrolment``; travels in ``person.enrolled``.
+
+    Attributes:
+        engine: that made the templates.
+        digest: SHA-256 of its weights.
+        templates: how many are kept; no picture is.
+        notice: version of the notice they agreed to.
+        replication: whether they agreed that the face serves at other stations too.
+        root: of the gallery with them (``firmware_config.receipts``).
+        people: how many the gallery holds.
+    """
+
+    person: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]
+    engine: Annotated[str, Meta(min_length=1, max_length=40)]
+    digest: Hex256
+    templates: Annotated[int, Meta(ge=1, le=100)]
+    notice: Annotated[int, Meta(ge=1, le=2**53)]
+    replication: bool
+    root: Hex256
+    people: Count
+    wall_ms: Milliseconds
+    clock: Clock
+
+
+KINDS: Final[Mapping[str, type[Message]]] = {"enrolment": EnrolmentReceipt}
+"""Bodies that only travel inside an ``Envelope``, by its kind."""
 
 
 def gallery_root(people: Iterable[tuple[str, Iterable[bytes]]]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from firmware_config import replica
+from firmware_config import receipts, replica
 from firmware_config.roster import RosterDocument
 from firmware_config.signing import Envelope
 from firmware_config.wire import PLAIN, SIGNED
@@ -14,7 +14,14 @@ from firmware_config.wire import PLAIN, SIGNED
 
 def documents() -> dict[str, str]:
     """File name to JSON Schema text, for every message, the envelope and the roster."""
-    kinds = {"envelope": Envelope, "roster.document": RosterDocument, **SIGNED, **PLAIN, **replica.KINDS}
+    kinds = {
+        "envelope": Envelope,
+        "roster.document": RosterDocument,
+        **SIGNED,
+        **PLAIN,
+        **replica.KINDS,
+        **receipts.KINDS,
+    }
     return {
         f"{name}.schema.json": json.dumps(msgspec.json.schema(kind), indent=2, ensure_ascii=False) + "\n"
         for name, kind in kinds.items()

@@ -340,31 +340,6 @@ class ErasureReceipt(Message, frozen=True):
     clock: Clock
 
 
-class EnrolmentReceipt(Message, frozen=True):
-    """The station's word on an enrolment. Signed by the station, kind ``enrolment``; travels in ``person.enrolled``.
-
-    Attributes:
-        engine: that made the templates.
-        digest: SHA-256 of its weights.
-        templates: how many are kept; no picture is.
-        notice: version of the notice they agreed to.
-        replication: whether they agreed that the face serves at other stations too.
-        root: of the gallery with them (``firmware_config.receipts``).
-        people: how many the gallery holds.
-    """
-
-    person: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]
-    engine: Annotated[str, Meta(min_length=1, max_length=40)]
-    digest: Hex256
-    templates: Annotated[int, Meta(ge=1, le=100)]
-    notice: Annotated[int, Meta(ge=1, le=2**53)]
-    replication: bool
-    root: Hex256
-    people: Count
-    wall_ms: Milliseconds
-    clock: Clock
-
-
 SIGNED: Final[dict[str, type[Message]]] = {
     "birth": Birth,
     "heartbeat": Heartbeat,
@@ -377,7 +352,6 @@ SIGNED: Final[dict[str, type[Message]]] = {
     "roster": RosterPart,
     "erase": Erase,
     "receipt": ErasureReceipt,
-    "enrolment": EnrolmentReceipt,
 }
 """Bodies that only travel inside an ``Envelope``, by its kind."""
 

@@ -15,10 +15,10 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_config.receipts import gallery_root
+from firmware_config.receipts import EnrolmentReceipt, gallery_root
 from firmware_config.signing import Signer
 from firmware_config.vocabulary import EventKind
-from firmware_config.wire import EnrolmentReceipt, Scalar
+from firmware_config.wire import Scalar
 from station_agent import facts
 from station_agent.clock import Clock, Stamp
 from station_agent.core.enrolment import SessionRefusal

@@ -28,23 +28,17 @@ from station_agent.core.policy import Entries
 from station_agent.devices.rack import Rack
 from station_agent.devices.watchdog import Watchdog, open_watchdog
 from station_agent.doorkeeper import Doorkeeper
-from station_agent.enrolling import Enrolling
 from station_agent.erasing import Eraser
-from station_agent.errors import AgentError
 from station_agent.eyes import Eyes
-from station_agent.facts import Fact, PinChosen, Stopped
-from station_agent.kiosk.desk import Desk
-from station_agent.kiosk.enrol import Enrolment
+from station_agent.facts import Fact, Stopped
 from station_agent.kiosk.opening import OpenKiosk
+from station_agent.kiosk.wiring import join_enrolment, join_kiosk
 from station_agent.ledger import Ledger
 from station_agent.link.link import Link
 from station_agent.link.presence import Status
 from station_agent.loop import ControlLoop
 from station_agent.orders import Orders
-from station_agent.pin_choice import PinChoice
 from station_agent.pin_entry import PinEntry
-from station_agent.proofs import Proofs
-from station_agent.registrar import Registrar
 from station_agent.room import Room
 from station_agent.simulate.stand import Stand
 from station_agent.store.credentials import Credentials
@@ -215,7 +209,7 @@ def _run(station: Station, parts: ExitStack, stand: Stand | None, *, control: Pa
         changed=link.changed,
     )
 
-    kiosk = _kiosk(
+    kiosk = join_kiosk(
         parts,
         config,
         clock=clock,
@@ -224,7 +218,7 @@ def _run(station: Station, parts: ExitStack, stand: Stand | None, *, control: Pa
         admission=admission,
         link=link,
         store=store,
-        enrolment=_enrolment(
+        enrolment=join_enrolment(
             parts,
             config,
             eyes=eyes,
@@ -334,59 +328,6 @@ def _copying(
     )
 
 
-def _enrolment(
-    parts: ExitStack,
-    config: StationConfig,
-    *,
-    eyes: Eyes,
-    eraser: Eraser,
-    signer: Signer,
-    credentials: Credentials,
-    roster: RosterStore,
-    clock: Clock,
-    inbox: queue.SimpleQueue[Fact],
-    ledger: Ledger,
-    on_disk: Callable[[float], bool],
-) -> Enrolment:
-    """Sessions at the kiosk: enrolment, withdrawal, and the choice of a PIN by whoever has proven who they are."""
-    enrolling = Enrolling(
-        station=config.station,
-        proofs=Proofs(
-            roster=lambda: roster.current,
-            counts=credentials,
-            used=eyes,
-            clock=clock,
-            put=inbox.put,
-            record=ledger.record,
-        ),
-        registrar=Registrar(
-            station=config.station,
-            faces=eyes,
-            signer=signer,
-            clock=clock,
-            roster_version=lambda: roster.current.version if roster.current else 0,
-            put=inbox.put,
-            record=ledger.record,
-            on_disk=on_disk,
-        ),
-        withdrawals=eraser,
-        faces=eyes,
-        roster=lambda: roster.current,
-        clock=clock,
-        record=ledger.record,
-    )
-    enrolling.start()
-    parts.callback(enrolling.close)
-    choice = PinChoice(
-        sessions=enrolling,
-        pins=credentials,
-        roster=lambda: roster.current,
-        clock=clock,
-        chosen=lambda person: inbox.put(PinChosen(person)),
-    )
-    return Enrolment(config.kiosk_door, enrolling, choice)
-
-
 def _watchdog(parts: ExitStack, clock: Clock) -> Watchdog:
     """Fed by the control loop; systemd's, where it started us."""
     watchdog = open_watchdog(
@@ -396,41 +337,6 @@ def _watchdog(parts: ExitStack, clock: Clock) -> Watchdog:
     )
     parts.callback(watchdog.close)
     return watchdog
-
-
-def _kiosk(
-    parts: ExitStack,
-    config: StationConfig,
-    *,
-    clock: Clock,
-    inbox: queue.SimpleQueue[Fact],
-    loop: ControlLoop,
-    admission: Admission,
-    link: Link,
-    store: Store,
-    enrolment: Enrolment,
-) -> OpenKiosk | None:
-    """The page at the door, where the station file asks for one."""
-    if not config.kiosk.enabled:
-        return None
-    desk = Desk(
-        config.kiosk_door,
-        clock=clock,
-        put=inbox.put,
-        snapshot=lambda: loop.snapshot,
-        prompts=admission,
-        connected=lambda: link.online,
-        on_disk=store.barrier,
-    )
-    try:
-        kiosk = OpenKiosk(config, desk=desk, enrolment=enrolment)
-    except AgentError:
-        # a taken port must not take the door with it; `station-agent doctor` tells of it too
-        log.exception("kiosk_not_served")
-        return None
-    parts.callback(kiosk.close)
-    kiosk.start()
-    return kiosk
 
 
 def _status(loop: ControlLoop, eyes: Eyes) -> Status:

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firmware_config.receipts import gallery_root, verify
+from firmware_config.receipts import EnrolmentReceipt, gallery_root, verify
 from firmware_config.roster import RosterPerson
 from firmware_config.signing import Verifier, encode_public
 from firmware_config.vocabulary import EventKind
-from firmware_config.wire import EnrolmentReceipt, Erase, decode
+from firmware_config.wire import Erase, decode
 from station_agent.core.enrolment import NOTICE_VERSION, Stage
 from tests.support.faces import stranger, worker
 from tests.support.kiosk_station import DOOR, Disk, KioskStation

@@ -20,6 +20,7 @@ CORE_MAY_IMPORT = ("firmware_config", "station_agent.core")
 
 ENTRIES: dict[str, frozenset[str]] = {
     "station_agent.wiring": frozenset({"station_agent.__main__"}),
+    "station_agent.kiosk.wiring": frozenset({"station_agent.wiring"}),
     "cloud_hub.app": frozenset({"cloud_hub.web_server"}),
     "cloud_hub.bridge": frozenset({"cloud_hub.cli"}),
 }
