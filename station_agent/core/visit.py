@@ -13,7 +13,8 @@ Rules
   5. A gate that runs out of time or loses the face before anybody is recognised has judged nobody: the try begins anew.
      Whatever else it finds is told when somebody is recognised: a stranger's photograph is refused as a stranger.
   6. After a refusal a further try follows by rule 6 of ``core.entry``.
-  7. Mode ``off`` demands nothing beyond ``core.entry``.
+  7. A frame that is no newer than the one before counts for nothing, whoever looked at it.
+  8. Mode ``off`` demands nothing beyond ``core.entry``.
 """
 
 import math
@@ -100,10 +101,10 @@ class _Attempt:
         self, sighting: Sighting, look: Look | None, rules: EntryRules, *, newer: bool
     ) -> list[liveness.Outcome]:
         """One frame: to the gate, and whom it speaks for when the gate goes on."""
-        if look is None or look.taken_s != sighting.taken_s:
+        if not newer or look is None or look.taken_s != sighting.taken_s:
             return []
         asked = self.gate.step(look)
-        fresh = newer and sighting.usable and look.usable and not isinstance(self.gate.verdict, NotLive)
+        fresh = sighting.usable and look.usable and not isinstance(self.gate.verdict, NotLive)
         if fresh and (person := speaks_for(sighting, rules)) is not None:
             self.spoke.append(person)
         return asked

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -148,6 +149,7 @@ def play(demands: Demands, seed: int, history: list[Scene]) -> Iterator[Call]:
             yield Call(None, None, False, clock_s, door.machine.tick(clock_s))
 
 
+@pytest.mark.timeout(max(120, HISTORIES // 10))
 @settings(max_examples=HISTORIES, deadline=None)
 @given(modes, st.integers(0, 2**16), histories)
 def test_whatever_happens_nobody_is_admitted_but_a_live_person_recognised_in_that_very_try(
