@@ -189,7 +189,7 @@ def test_a_code_alone_sets_a_pin_and_no_face_is_asked_for(chinese: Page, agent: 
     chinese.keyboard.press("Enter")
     chinese.keyboard.type("604182")
     chinese.keyboard.press("Enter")
-    agent.wait_until(lambda: pulses(agent) == before + 1)
+    agent.wait_until(lambda: pulses(agent) == before + 1, within_s=60)
     assert events(agent, "access.granted")[-1]["via"] == "pin"
     assert len(events(agent, "consent.given")) == given
 
