@@ -34,7 +34,7 @@ sys.stdin.read()
 """
 
 
-def until(condition: Callable[[], object], what: str, limit_s: float = 10.0) -> None:
+def until(condition: Callable[[], object], what: str, limit_s: float = 30.0) -> None:
     deadline_s = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline_s, f"never happened: {what}"

@@ -73,14 +73,14 @@ class AgentProcess:
         rows = [json.loads(line) for line in lines]
         return [(row["device"], row["value"]) for row in rows if not devices or row["device"] in devices]
 
-    def wait_until(self, happened: Callable[[], bool], *, within_s: float = 10.0) -> None:
+    def wait_until(self, happened: Callable[[], bool], *, within_s: float = 30.0) -> None:
         """Wait for something to become true while the agent runs."""
         deadline_s = time.monotonic() + within_s
         while not happened():
             assert time.monotonic() < deadline_s, f"not within {within_s} s"
             self._wait(0.02)
 
-    def wait_edges(self, *devices: str, expected: list[tuple[str, int]], within_s: float = 10.0) -> None:
+    def wait_edges(self, *devices: str, expected: list[tuple[str, int]], within_s: float = 30.0) -> None:
         """Wait until the edges of ``devices`` are exactly these."""
         self.wait_until(lambda: len(self.edges(*devices)) >= len(expected), within_s=within_s)
         assert self.edges(*devices) == expected

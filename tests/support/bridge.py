@@ -90,7 +90,7 @@ class Field:
             wait_for(lambda: self.status(name).people is not None, what="heartbeat")
         return station
 
-    def await_presence(self, station: str, presence: str, *, within_s: float = 10.0) -> None:
+    def await_presence(self, station: str, presence: str, *, within_s: float = 30.0) -> None:
         wait_for(
             lambda: self.status(station).presence == presence, within_s=within_s, what=f"{station} {presence}"
         )
@@ -137,7 +137,7 @@ class Field:
         with self.sessions() as session:
             return session.get_one(Command, command_id)
 
-    def await_state(self, command_id: str, state: str, *, within_s: float = 10.0) -> Command:
+    def await_state(self, command_id: str, state: str, *, within_s: float = 30.0) -> Command:
         def look() -> Command | None:
             command = self.command(command_id)
             return command if command.state == state else None

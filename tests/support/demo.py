@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 
-def until(find: Callable[[], Found], what: str, *, limit_s: float = 10.0, every_s: float = 0.05) -> Found:
+def until(find: Callable[[], Found], what: str, *, limit_s: float = 30.0, every_s: float = 0.05) -> Found:
     """Ask until the answer is true, and return it; fail with ``what`` after ``limit_s`` seconds."""
     deadline_s = time.monotonic() + limit_s
     while True:

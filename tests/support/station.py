@@ -48,7 +48,7 @@ T = TypeVar("T")
 PASSWORD = "station-secret"
 
 
-def wait_for(look: Callable[[], T], *, within_s: float = 10.0, what: str = "it") -> T:
+def wait_for(look: Callable[[], T], *, within_s: float = 30.0, what: str = "it") -> T:
     """Look until there is something to see.
 
     Raises:
