@@ -127,6 +127,12 @@ def test_an_order_to_a_door_that_nobody_opens_says_so(demo: Demo, stations: list
     assert done["state"] == "PULSED_NOT_OPENED"
 
 
+def test_each_station_says_that_it_checks_no_liveness(demo: Demo, stations: list[Station]) -> None:
+    notices = [item for item in demo.get("alerts", state="open")["items"] if item["kind"] == "liveness.off"]
+    assert {item["station"] for item in notices} >= {station.id for station in stations}
+    assert {(item["severity"], item["count"]) for item in notices} == {("minor", 1)}
+
+
 def test_a_forced_door_is_a_critical_alert(demo: Demo, stations: list[Station]) -> None:
     station = stations[1]
     station.control("contact", open=True)
