@@ -147,7 +147,7 @@ def bench() -> None:
 @_telling_faults
 def bench_faces(*, dataset: Path, engine: str, as_json: bool) -> None:
     """Verification rates and times of a face engine on a folder of pictures."""
-    from station_agent import bench_faces as faces  # noqa: PLC0415 (loads OpenCV or dlib)
+    from station_agent.bench import faces  # noqa: PLC0415 (loads OpenCV or dlib)
 
     report = faces.run(dataset, engine)
     click.echo(json.dumps(report) if as_json else faces.format_table([report]))
@@ -190,7 +190,7 @@ def bench_identify(
     as_json: bool,
 ) -> None:
     """False entries and false denials per visit by the number of people enrolled."""
-    from station_agent import bench_identification as identification  # noqa: PLC0415 (loads OpenCV or dlib)
+    from station_agent.bench import identification  # noqa: PLC0415 (loads OpenCV or dlib)
 
     report = identification.run(dataset, engine, sizes, seed, visits=visits, record_to=record_to)
     click.echo(json.dumps(report) if as_json else identification.format_table(report))
@@ -234,7 +234,7 @@ def bench_pad(
     as_json: bool,
 ) -> None:
     """Attacks rendered from DATASET, one sub-folder of pictures per person: taken for live, and live refused."""
-    from station_agent import bench_pad as pad  # noqa: PLC0415 (loads OpenCV)
+    from station_agent.bench import pad  # noqa: PLC0415 (loads OpenCV)
 
     if (model is None) != (manifest is None):
         message = "--model and --manifest go together"

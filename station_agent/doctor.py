@@ -15,12 +15,12 @@ from firmware_config.signing import load_private_key
 from firmware_config.station import Station
 from station_agent.clock import SystemClock
 from station_agent.errors import AgentError
+from station_agent.kiosk.voice import PROGRAM, open_voice
 from station_agent.store.gallery_key import sealing_key
 from station_agent.vision.acceptance import known_impostors
 from station_agent.vision.engines import models_of
 from station_agent.vision.models import ModelError
 from station_agent.vision.witnessing import open_model
-from station_agent.voice import PROGRAM, open_voice
 
 LEAST_FREE_BYTES: Final = 256 * 1024 * 1024
 OWNER_ONLY: Final = 0o077

@@ -18,7 +18,7 @@ from station_agent.core.enrolment import Purpose, SessionRefusal
 from station_agent.core.threshold import GalleryTooLargeError
 from station_agent.errors import AgentError
 from station_agent.facts import Fact
-from station_agent.proofs import Proven
+from station_agent.people.proofs import Proven
 from station_agent.store.consents import Said, UsedCode
 from station_agent.store.copies import Origin
 from station_agent.store.people import PeopleStore, Person
@@ -208,7 +208,7 @@ class Eyes:
         return shows_another(self._searched, person, vectors, threshold=self.acceptance.threshold)
 
     def enrol_captured(self, person: str, vectors: NDArray[np.float32], said: Said, proven: Proven) -> None:
-        """Keep and search a person's templates. See ``registrar.Faces``."""
+        """Keep and search a person's templates. See ``people.registrar.Faces``."""
         self._enrol(person, vectors, said, proven.code)
 
     # Copies to and from other stations

@@ -19,7 +19,6 @@ from station_agent import AGENT_VERSION
 from station_agent.admission import Admission
 from station_agent.attempts import Attempts
 from station_agent.clock import Clock, SystemClock
-from station_agent.copying import Copying, NoCopies
 from station_agent.core.alarm import Alarm
 from station_agent.core.commands import Commands
 from station_agent.core.consents import Consents, Word
@@ -28,7 +27,6 @@ from station_agent.core.policy import Entries
 from station_agent.devices.rack import Rack
 from station_agent.devices.watchdog import Watchdog, open_watchdog
 from station_agent.doorkeeper import Doorkeeper
-from station_agent.erasing import Eraser
 from station_agent.eyes import Eyes
 from station_agent.facts import Fact, Stopped
 from station_agent.kiosk.opening import OpenKiosk
@@ -38,6 +36,8 @@ from station_agent.link.link import Link
 from station_agent.link.presence import Status
 from station_agent.loop import ControlLoop
 from station_agent.orders import Orders
+from station_agent.people.copying import Copying, NoCopies
+from station_agent.people.erasing import Eraser
 from station_agent.pin_entry import PinEntry
 from station_agent.room import Room
 from station_agent.simulate.stand import Stand

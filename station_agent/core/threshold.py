@@ -14,7 +14,7 @@ Rules
   4. Never below ``Impostors.floor``: there the recording is dense enough to need no model.
   5. More people than ``Impostors.largest`` are refused: no figure of ours covers them.
 
-``docs/face-entry.md`` has the measured curve; ``station_agent.bench_identification`` records and checks it.
+``docs/face-entry.md`` has the measured curve; ``station_agent.bench.identification`` records and checks it.
 """
 
 import math

@@ -13,9 +13,9 @@ from station_agent.kiosk import enrol, guard, notice
 from station_agent.kiosk.desk import BusyError, Desk
 from station_agent.kiosk.form import COOKIE, fields, language
 from station_agent.kiosk.showing import document, reason_text
+from station_agent.kiosk.voice import Voice
 from station_agent.kiosk.words import DOOR, SCRIPT, SILENT, WELCOME_WITHOUT_FACE
 from station_agent.texts import TEXTS
-from station_agent.voice import Voice
 
 Answer: TypeAlias = Response | tuple[Response, int]
 

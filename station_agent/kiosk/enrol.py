@@ -11,12 +11,12 @@ from flask import Flask, Response, abort, jsonify
 from station_agent import i18n
 from station_agent.kiosk.desk import Prompt
 from station_agent.kiosk.form import fields, language
+from station_agent.kiosk.pin_choice import PinChoice
 from station_agent.kiosk.showing import prompt, reason_text
-from station_agent.pin_choice import PinChoice
 from station_agent.texts import mark
 
 if TYPE_CHECKING:
-    from station_agent.enrolling import Enrolling
+    from station_agent.people.enrolling import Enrolling
 
 Say: TypeAlias = Callable[[dict[str, Any]], bool]
 

@@ -5,7 +5,7 @@ from station_agent.kiosk.app import Kiosk, create_app
 from station_agent.kiosk.desk import Desk
 from station_agent.kiosk.enrol import Enrolment
 from station_agent.kiosk.server import KioskServer
-from station_agent.voice import open_voice
+from station_agent.kiosk.voice import open_voice
 
 
 class OpenKiosk:

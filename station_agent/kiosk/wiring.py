@@ -9,20 +9,20 @@ from firmware_config.signing import Signer
 from firmware_config.station import StationConfig
 from station_agent.admission import Admission
 from station_agent.clock import Clock
-from station_agent.enrolling import Enrolling
-from station_agent.erasing import Eraser
 from station_agent.errors import AgentError
 from station_agent.eyes import Eyes
 from station_agent.facts import Fact, PinChosen
 from station_agent.kiosk.desk import Desk
 from station_agent.kiosk.enrol import Enrolment
 from station_agent.kiosk.opening import OpenKiosk
+from station_agent.kiosk.pin_choice import PinChoice
 from station_agent.ledger import Ledger
 from station_agent.link.link import Link
 from station_agent.loop import ControlLoop
-from station_agent.pin_choice import PinChoice
-from station_agent.proofs import Proofs
-from station_agent.registrar import Registrar
+from station_agent.people.enrolling import Enrolling
+from station_agent.people.erasing import Eraser
+from station_agent.people.proofs import Proofs
+from station_agent.people.registrar import Registrar
 from station_agent.store.credentials import Credentials
 from station_agent.store.roster import RosterStore
 from station_agent.store.store import Store

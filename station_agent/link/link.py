@@ -57,7 +57,7 @@ class _Changed:
 
 
 class Copies(Protocol):
-    """Takes what concerns copies of templates (``copying.Copying``); every call returns at once."""
+    """Takes what concerns copies of templates (``people.copying.Copying``); every call returns at once."""
 
     @property
     def sealing_key(self) -> str:

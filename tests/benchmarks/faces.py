@@ -1,6 +1,6 @@
 """Verification and identification speed of both engines on the shared sets, by the agent's own command."""
 
-from station_agent import bench_faces
+from station_agent.bench import faces as bench_faces
 from tests.benchmarks.report import Row
 from tests.support.parts import SHARED_FACES
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from station_agent import bench_pad
+from station_agent.bench import pad as bench_pad
 from station_agent.vision.liveness import cues_in
 from station_agent.vision.models import opencv_models
 from station_agent.vision.opencv_engine import OpenCvEngine

@@ -41,10 +41,10 @@ from firmware_config.wire import (
 )
 from station_agent import facts
 from station_agent.clock import Stamp, SystemClock
-from station_agent.copying import NoCopies
 from station_agent.link import lanes
 from station_agent.link.link import Link
 from station_agent.link.presence import Status
+from station_agent.people.copying import NoCopies
 from station_agent.store.roster import RosterStore
 from station_agent.store.store import Store
 from tests.support.broker import Broker, MakeBroker, make_broker

@@ -24,12 +24,12 @@ from station_agent.core.consents import Consents
 from station_agent.core.enrolment import NOTICE_VERSION, Stage
 from station_agent.core.policy import Entries
 from station_agent.doorkeeper import Cause
-from station_agent.enrolling import Enrolling, EnrolView
-from station_agent.erasing import Eraser
 from station_agent.eyes import Eyes
+from station_agent.people.enrolling import Enrolling, EnrolView
+from station_agent.people.erasing import Eraser
+from station_agent.people.proofs import Proofs
+from station_agent.people.registrar import Registrar
 from station_agent.pin_entry import PinEntry
-from station_agent.proofs import Proofs
-from station_agent.registrar import Registrar
 from station_agent.simulate.doorway import Doorway
 from station_agent.store.credentials import Credentials
 from station_agent.vision.camera import PushedCamera

@@ -15,14 +15,14 @@ from firmware_config.vocabulary import DoorState, EventKind
 from firmware_config.wire import DoorStatus, OccupancyStatus, Scalar
 from station_agent import facts
 from station_agent.clock import Stamp, SystemClock
-from station_agent.copying import Copying
 from station_agent.core.consents import Consents
 from station_agent.core.entry import Denied, Entry, Granted
 from station_agent.core.policy import Entries, Grant, decide
-from station_agent.erasing import Eraser
 from station_agent.eyes import Eyes
 from station_agent.link.link import Link
 from station_agent.link.presence import Status
+from station_agent.people.copying import Copying
+from station_agent.people.erasing import Eraser
 from station_agent.simulate.vary import vary
 from station_agent.store.copies import CopyBook
 from station_agent.store.credentials import Credentials

@@ -12,11 +12,11 @@ from firmware_config.replica import Delivery, Replica, public_half
 from firmware_config.roster import Peer, RosterPerson
 from firmware_config.vocabulary import EventKind
 from firmware_config.wire import Clock, Scalar
-from station_agent.adopting import Adopting
 from station_agent.clock import Stamp
 from station_agent.core.roster import Roster
 from station_agent.core.threshold import GalleryTooLargeError
-from station_agent.replicating import Replicating
+from station_agent.people.adopting import Adopting
+from station_agent.people.replicating import Replicating
 from station_agent.store.consents import Said, UsedCode
 from station_agent.store.copies import CopyBook, Origin
 from station_agent.store.people import PeopleStore, Person

@@ -47,7 +47,7 @@ def impostors(documents: list[dict[str, Any]]) -> Impostors:
     """The model of what was recorded under one engine.
 
     Args:
-        documents: at least one, as ``bench_identification.record`` makes them.
+        documents: at least one, as ``bench.identification.record`` makes them.
     """
     return Impostors(
         engine=documents[0]["engine"],

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from station_agent.bench_faces import DatasetError, format_table, run, sized
+from station_agent.bench.faces import DatasetError, format_table, run, sized
 from station_agent.simulate.vary import vary
 from tests.support.faces import face_set, stranger, worker
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from station_agent import bench_pad
-from station_agent.bench_attempts import Bench, Photograph, attempt, replay
-from station_agent.bench_faces import DatasetError, sized
+from station_agent.bench import pad as bench_pad
+from station_agent.bench.attempts import Bench, Photograph, attempt, replay
+from station_agent.bench.faces import DatasetError, sized
 from station_agent.core.liveness import NotLive
 from station_agent.vision.attacks import SPECIES
 from station_agent.vision.opencv_engine import OpenCvEngine

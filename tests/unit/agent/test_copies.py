@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from firmware_config.replica import Content, Delivery, Header, parse, public_half, raw_key, seal
 from firmware_config.roster import Peer, RosterPerson
-from station_agent.replicating import RESEND_S
+from station_agent.people.replicating import RESEND_S
 from station_agent.store.consents import Said
 from tests.support.shelf import AGREED, Shelf, templates
 

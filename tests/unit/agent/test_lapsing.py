@@ -16,8 +16,8 @@ from firmware_config.vocabulary import EventKind
 from firmware_config.wire import Erase
 from station_agent import facts
 from station_agent.core.retention import DAY_MS, GRACE_MS
-from station_agent.erasing import Eraser
-from station_agent.lapsing import Lapsing
+from station_agent.people.erasing import Eraser
+from station_agent.people.lapsing import Lapsing
 from station_agent.store.consents import Said
 from station_agent.store.credentials import Credentials
 from station_agent.store.keeping import Keeping, Lapse

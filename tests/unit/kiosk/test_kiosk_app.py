@@ -15,10 +15,10 @@ from station_agent import facts
 from station_agent.kiosk.app import Kiosk, create_app
 from station_agent.kiosk.desk import PROMPT_S, Desk
 from station_agent.kiosk.guard import HEADERS, MOST_BYTES
+from station_agent.kiosk.voice import Silence
 from station_agent.kiosk.words import DOOR
 from station_agent.loop import Snapshot
 from station_agent.texts import TEXTS
-from station_agent.voice import Silence
 from tests.support.hand_clock import HandClock
 from tests.support.stations import new_hub_key, write_station
 

@@ -7,7 +7,7 @@ import pytest
 from firmware_config.roster import RosterPerson
 from station_agent.core import pins
 from station_agent.core.pins import PinFault
-from station_agent.pin_choice import CHOOSE_S, PinChoice
+from station_agent.kiosk.pin_choice import CHOOSE_S, PinChoice
 from tests.support.hand_clock import HandClock
 from tests.support.rosters import roster
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from station_agent.i18n import translate
+from station_agent.kiosk.voice import Espeak, Silence, open_voice
 from station_agent.kiosk.words import WELCOME
-from station_agent.voice import Espeak, Silence, open_voice
 from tests.support.parts import program, require
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from firmware_config.station import FaceEntry
-from station_agent import bench_identification, bench_scores
-from station_agent.bench_composites import compose
-from station_agent.bench_faces import DatasetError
-from station_agent.bench_scores import Scores, best_of_visit, distance, likeness, tail_ratio
-from station_agent.bench_visits import Still
+from station_agent.bench import identification as bench_identification
+from station_agent.bench import scores as bench_scores
+from station_agent.bench.composites import compose
+from station_agent.bench.faces import DatasetError
+from station_agent.bench.scores import Scores, best_of_visit, distance, likeness, tail_ratio
+from station_agent.bench.visits import Still
 from station_agent.core.threshold import (
     CLOSED,
     LARGEST_VALIDATED_N,
@@ -59,7 +60,7 @@ def test_both_engines_have_recordings_of_their_packaged_weights(engine: str) -> 
 
 
 def test_no_recording_holds_anything_but_numbers_about_scores() -> None:
-    folder = Path(bench_identification.__file__).parent / "vision" / "impostors"
+    folder = Path(bench_identification.__file__).parents[1] / "vision" / "impostors"
     for file in folder.glob("*.json"):
         assert set(json.loads(file.read_text(encoding="utf-8"))) == {
             *("engine", "digest", "source", "date", "seed", "people", "visits", "comparisons"),

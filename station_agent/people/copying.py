@@ -9,16 +9,16 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from firmware_config.replica import Delivery, Replica, public_half
 from firmware_config.vocabulary import EventKind
 from firmware_config.wire import Scalar
-from station_agent import adopting, lapsing, replicating
-from station_agent.adopting import Adopting
 from station_agent.clock import Clock
 from station_agent.core.roster import Roster
-from station_agent.lapsing import Lapsing
-from station_agent.replicating import Replicating
+from station_agent.people import adopting, lapsing, replicating
+from station_agent.people.adopting import Adopting
+from station_agent.people.lapsing import Lapsing
+from station_agent.people.replicating import Replicating
+from station_agent.people.upkeep import TURN_S, Upkeep
 from station_agent.store.copies import CopyBook
 from station_agent.store.keeping import Keeping
 from station_agent.store.people import PeopleStore
-from station_agent.upkeep import TURN_S, Upkeep
 
 
 class Faces(adopting.Faces, replicating.Faces, Protocol):

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from station_agent.bench_visits import Visit
+from station_agent.bench.visits import Visit
 from station_agent.core.threshold import Bell, Recording
 from station_agent.vision.engine import FaceEngine
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from station_agent.bench_faces import labelled_pictures, sized
+from station_agent.bench.faces import labelled_pictures, sized
 from station_agent.simulate.vary import vary
 from station_agent.vision.engine import Face, FaceEngine, Vector
 from station_agent.vision.frame import Pixels

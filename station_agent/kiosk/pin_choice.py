@@ -22,7 +22,7 @@ STORAGE: Final = "storage_full"
 
 
 class Sessions(Protocol):
-    """``enrolling.Enrolling``, as far as it says who somebody is."""
+    """``people.enrolling.Enrolling``, as far as it says who somebody is."""
 
     def proven(self, session: str) -> str | None:
         """Who the person of a session has proven to be."""

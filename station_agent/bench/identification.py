@@ -1,7 +1,7 @@
 """Measures identification: how often a stranger's visit opens a door for somebody enrolled, and an enrolled one's does not.
 
 Galleries of each size are filled with the set's people, one template each, and beyond them with composites
-(``bench_composites``). The people are split in ``FOLDS``. The visits of each part are held against the prediction of a
+(``bench.composites``). The people are split in ``FOLDS``. The visits of each part are held against the prediction of a
 model fitted on the scores of all the others among themselves: it saw neither these strangers nor a pair they are in.
 Intervals come from drawing people anew.
 """
@@ -17,10 +17,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from station_agent import bench_scores
-from station_agent.bench_composites import PARTS, Composite, compose
-from station_agent.bench_faces import ENGINES, DatasetError
-from station_agent.bench_scores import (
+from station_agent.bench import scores as bench_scores
+from station_agent.bench.composites import PARTS, Composite, compose
+from station_agent.bench.faces import ENGINES, DatasetError
+from station_agent.bench.scores import (
     Numbers,
     Owners,
     Scores,
@@ -29,7 +29,7 @@ from station_agent.bench_scores import (
     scores_of,
     template_likeness,
 )
-from station_agent.bench_visits import FRAMES, MOST_VISITS, TEMPLATES, Gathered, Still, gather, one_each
+from station_agent.bench.visits import FRAMES, MOST_VISITS, TEMPLATES, Gathered, Still, gather, one_each
 from station_agent.core.threshold import Bell, Frames, GalleryTooLargeError, Impostors, repeated
 from station_agent.vision.engine import FaceEngine
 from station_agent.vision.impostors import UnrecordedError, load
@@ -71,7 +71,7 @@ def run(
 
     Args:
         dataset: one folder per person, pictures in it; two or more pictures each make visits.
-        engine_name: a key of ``bench_faces.ENGINES``.
+        engine_name: a key of ``bench.faces.ENGINES``.
         sizes: people enrolled; none measures nothing but what ``record_to`` gets.
         seed: of the frames, the composites and all draws.
         visits: a larger set is sampled down to so many.

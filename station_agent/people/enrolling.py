@@ -20,10 +20,10 @@ from station_agent.clock import Clock
 from station_agent.core.enrolment import Purpose, SessionRefusal, Sessions, Stage, State
 from station_agent.core.policy import Refusal as PolicyRefusal
 from station_agent.core.roster import Roster
-from station_agent.enrol_view import EnrolView, Faces, Withdrawals
 from station_agent.errors import AgentError
-from station_agent.proofs import Proofs, Proven, Unproven
-from station_agent.registrar import Agreed, Refusal, Registrar, written
+from station_agent.people.enrol_view import EnrolView, Faces, Withdrawals
+from station_agent.people.proofs import Proofs, Proven, Unproven
+from station_agent.people.registrar import Agreed, Refusal, Registrar, written
 from station_agent.vision.capture import Capture, Captured
 
 log = logging.getLogger(__name__)

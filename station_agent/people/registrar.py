@@ -23,7 +23,7 @@ from station_agent import facts
 from station_agent.clock import Clock, Stamp
 from station_agent.core.enrolment import SessionRefusal
 from station_agent.core.threshold import GalleryTooLargeError
-from station_agent.proofs import STORAGE, Proven
+from station_agent.people.proofs import STORAGE, Proven
 from station_agent.store.consents import Said
 from station_agent.store.people import CodeUsedError
 from station_agent.vision.capture import Captured

@@ -17,8 +17,8 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from station_agent.bench_attempts import Bench, Photograph, attempt, bend_of, replay
-from station_agent.bench_faces import DatasetError, sized
+from station_agent.bench.attempts import Bench, Photograph, attempt, bend_of, replay
+from station_agent.bench.faces import DatasetError, sized
 from station_agent.core.challenge import NARROWEST, STRAIGHT_YAW, TURN_YAW
 from station_agent.core.entry import SAME_PERSON
 from station_agent.core.liveness import JUDGED_YAW, Live, NotLive

@@ -66,7 +66,7 @@ class Faces(Protocol):
 
 
 class Withdrawals(Protocol):
-    """``station_agent.erasing.Eraser``."""
+    """``station_agent.people.erasing.Eraser``."""
 
     def withdraw(self, person: str, *, code: UsedCode | None = None) -> dict[str, Scalar]:
         """Destroy a person's face; data of the event with the receipt."""

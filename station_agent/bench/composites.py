@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from station_agent.bench_visits import Still
+from station_agent.bench.visits import Still
 from station_agent.vision.engine import Face, FaceEngine, Vector
 
 SIDE_PX: Final = 192
