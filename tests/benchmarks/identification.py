@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from station_agent import bench_identification
+from station_agent.bench import identification as bench_identification
 from tests.benchmarks.report import Row
 from tests.support.parts import SHARED_FACES
 
