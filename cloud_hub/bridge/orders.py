@@ -9,8 +9,6 @@ Rules
 """
 
 import logging
-import queue
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,11 +16,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeAlias
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from cloud_hub.bell import WEB, Ringer
 from cloud_hub.bridge.mqtt import Link
+from cloud_hub.bridge.worker import Worker
 from cloud_hub.commands import orders
 from cloud_hub.commands.orders import Hop
 from cloud_hub.commands.signer import OrderSigner, SignerRefused
@@ -115,7 +113,6 @@ class Orders:
         self._ringer = ringer
         self._counters = counters
         self._clock = clock
-        self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._carried: dict[str, Carried] = {}
         self._taken: deque[str] = deque(maxlen=REMEMBERED)
         self._mids: dict[int, str] = {}
@@ -123,63 +120,35 @@ class Orders:
         self._asked_s: dict[str, float] = {}
         self._due_at: datetime | None = None
         self._looked_s = 0.0
-        self._lost = False
-        self._stopping = threading.Event()
-        self.thread = threading.Thread(target=self._run, name="orders", daemon=True)
+        self._worker: Worker[Item] = Worker("orders", self._handle, pause_s=self._pause_s)
+        self.thread = self._worker.thread
 
     def start(self) -> None:
         """Take up the timers of the last run, then carry."""
         with self._reading() as session:
             self._unknown = {command.station_id for command in orders.unknown(session)}
-        self.thread.start()
+        self._worker.start()
 
     def stop(self) -> None:
         """Carry nothing more."""
-        self._stopping.set()
-        self.look()
-        if self.thread.is_alive():
-            self.thread.join(10)
+        self._worker.stop()
 
     def look(self) -> None:
         """There may be a new order."""
-        self._items.put(Look())
+        self._worker.put(Look())
 
     def challenge(self, arrival: Arrival) -> None:
         """A message on a challenge topic."""
-        self._items.put(arrival)
+        self._worker.put(arrival)
 
     def nobody_listens(self, mid: int) -> None:
         """The broker had no subscriber for a publish."""
-        self._items.put(NobodyListens(mid))
+        self._worker.put(NobodyListens(mid))
 
     def heard(self, stations: set[str]) -> None:
         """Some stations gave a sign of life."""
         if waiting := stations & self._unknown:
-            self._items.put(Heard(waiting))
-
-    def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                try:
-                    item = self._items.get(timeout=self._pause_s())
-                except queue.Empty:
-                    item = None
-                self._guarded(item)
-        except Exception:
-            log.exception("orders thread died")
-            raise
-
-    def _guarded(self, item: Item | None) -> None:
-        """The database may be away: then nothing is authorised, and the timers tell the truth later."""
-        try:
-            self._handle(item)
-        except SQLAlchemyError as error:
-            if not self._lost:
-                self._lost = True
-                log.error("orders wait for the database", extra={"error": str(error).splitlines()[0]})  # noqa: TRY400 (one line, said once)
-            self._stopping.wait(0.2)
-        else:
-            self._lost = False
+            self._worker.put(Heard(waiting))
 
     def _handle(self, item: Item | None) -> None:
         if isinstance(item, Arrival):

@@ -9,8 +9,6 @@ Rules
 """
 
 import logging
-import queue
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,10 +16,10 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy import update
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from cloud_hub.bridge.mqtt import Link
+from cloud_hub.bridge.worker import Worker
 from cloud_hub.models import Replica
 from cloud_hub.replicas import services
 from firmware_config.replica import Delivery
@@ -80,63 +78,36 @@ class Replicas:
         self._link = link
         self._signer = signer
         self._clock = clock
-        self._items: queue.SimpleQueue[_Heard | None] = queue.SimpleQueue()
         self._receivers: frozenset[str] = frozenset()
         self._heard_s: dict[str, float] = {}
         self._tries: dict[str, _Tries] = {}
-        self._lost = False
-        self._stopping = threading.Event()
-        self.thread = threading.Thread(target=self._run, name="replicas", daemon=True)
+        self._worker: Worker[_Heard] = Worker("replicas", self._handle, pause_s=lambda: LOOK_S)
+        self.thread = self._worker.thread
 
     def start(self) -> None:
         """See what waits, then listen."""
         self.look()
-        self.thread.start()
+        self._worker.start()
 
     def stop(self) -> None:
         """Send nothing more."""
-        self._stopping.set()
-        self.look()
-        if self.thread.is_alive():
-            self.thread.join(10)
+        self._worker.stop()
 
     def look(self) -> None:
         """Something came that is to be sent on."""
-        self._items.put(None)
+        self._worker.put(None)
 
     def heard(self, reports: Mapping[str, int | None]) -> None:
         """Stations gave a sign of life; None from one that has just come. Cheap while nothing waits for them."""
         now_s = time.monotonic()
         self._heard_s.update(dict.fromkeys(reports, now_s))
         if due := self._receivers.intersection(reports):
-            self._items.put(_Heard(due, frozenset(name for name in due if reports[name] is None)))
+            self._worker.put(_Heard(due, frozenset(name for name in due if reports[name] is None)))
 
-    def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                try:
-                    item = self._items.get(timeout=LOOK_S)
-                except queue.Empty:
-                    item = None
-                if not self._stopping.is_set():
-                    self._guarded(item)
-        except Exception:
-            log.exception("replicas thread died")
-            raise
-
-    def _guarded(self, item: _Heard | None) -> None:
-        """The database may be away: then replicas wait where they are."""
-        try:
-            heard = item or _Heard(self._look(), frozenset())
-            for station in sorted(heard.stations):
-                self._send_on(station, anew=station in heard.born)
-        except SQLAlchemyError as error:
-            if not self._lost:
-                self._lost = True
-                log.error("replicas wait for the database", extra={"error": str(error).splitlines()[0]})  # noqa: TRY400 (one line, said once)
-            self._stopping.wait(0.5)
-        else:
-            self._lost = False
+    def _handle(self, item: _Heard | None) -> None:
+        heard = item or _Heard(self._look(), frozenset())
+        for station in sorted(heard.stations):
+            self._send_on(station, anew=station in heard.born)
 
     def _look(self) -> frozenset[str]:
         """Destroy what is too old, and see for whom something waits. Returns those that are there."""

@@ -12,8 +12,6 @@ Rules
 
 import logging
 import math
-import queue
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +19,11 @@ from datetime import datetime
 from typing import Final, TypeAlias
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from cloud_hub.bell import WEB, Ringer
 from cloud_hub.bridge.mqtt import Link
+from cloud_hub.bridge.worker import Worker
 from cloud_hub.db import make_sessions, whole_views
 from cloud_hub.models import Erasure, Station
 from cloud_hub.roster import services
@@ -94,7 +92,6 @@ class Rosters:
         self._pass_keys = tuple(pass_keys)
         self._ringer = ringer
         self._clock = clock
-        self._items: queue.SimpleQueue[Reports | None] = queue.SimpleQueue()
         self._revision = 0
         self._reported: dict[str, int] = {}
         self._checked: dict[str, tuple[int, int]] = {}
@@ -103,25 +100,21 @@ class Rosters:
         self._refreshed_s = time.monotonic()
         self._overdue = Overdue(clock)
         self._overdue_s = -math.inf
-        self._lost = False
-        self._stopping = threading.Event()
-        self.thread = threading.Thread(target=self._run, name="rosters", daemon=True)
+        self._worker: Worker[Reports] = Worker("rosters", self._handle, pause_s=lambda: LOOK_S)
+        self.thread = self._worker.thread
 
     def start(self) -> None:
         """Bring what is due, then listen."""
         self.look()
-        self.thread.start()
+        self._worker.start()
 
     def stop(self) -> None:
         """Send nothing more."""
-        self._stopping.set()
-        self.look()
-        if self.thread.is_alive():
-            self.thread.join(10)
+        self._worker.stop()
 
     def look(self) -> None:
         """Rows may have changed."""
-        self._items.put(None)
+        self._worker.put(None)
 
     def heard(self, reports: Reports) -> None:
         """Stations said which roster they have. Cheap when there is nothing to do."""
@@ -133,32 +126,7 @@ class Rosters:
             or self._checked.get(station) != (self._revision, version)
         }
         if news:
-            self._items.put(news)
-
-    def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                try:
-                    item = self._items.get(timeout=LOOK_S)
-                except queue.Empty:
-                    item = None
-                if not self._stopping.is_set():
-                    self._guarded(item)
-        except Exception:
-            log.exception("rosters thread died")
-            raise
-
-    def _guarded(self, item: Reports | None) -> None:
-        """The database may be away: then stations keep the rosters they have."""
-        try:
-            self._handle(item)
-        except SQLAlchemyError as error:
-            if not self._lost:
-                self._lost = True
-                log.error("rosters wait for the database", extra={"error": str(error).splitlines()[0]})  # noqa: TRY400 (one line, said once)
-            self._stopping.wait(0.5)
-        else:
-            self._lost = False
+            self._worker.put(news)
 
     def _handle(self, item: Reports | None) -> None:
         if time.monotonic() - self._overdue_s >= LOOK_S:
