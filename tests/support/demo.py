@@ -238,9 +238,9 @@ class Demo:
 BACKENDS: Final = ("sqlite-embedded", "postgres-mosquitto")
 
 
-@pytest.fixture(scope="session", params=BACKENDS)
+@pytest.fixture(scope="module", params=BACKENDS)
 def demo(request: pytest.FixtureRequest) -> Iterator[Demo]:
-    """One demo per pair of back ends, for all tests that can share it; each leaves it as it found it."""
+    """One demo per pair of back ends, for all tests of a file; each leaves it as it found it."""
     options: tuple[str, ...] = ()
     if request.param == "postgres-mosquitto":
         require(program("mosquitto", "/usr/sbin"), "Mosquitto is not installed")
