@@ -34,6 +34,8 @@ from cloud_hub.settings import CONFIG_VARIABLE, Hub
 DEFAULT_FOLDER: Final = Path("demo-data")
 MOST_STATIONS: Final = 20
 START_LIMIT_S: Final = 90.0
+LOOK_S: Final = 0.5
+"""The kernel may hand a signal to any thread, and Python acts on it only when the main thread wakes."""
 """A slow machine may take this long for one step before the demo gives up."""
 
 DEATHS_LIMIT: Final = 3
@@ -151,7 +153,8 @@ class _Demo:
             self._start(settings)
             self._await_service(sign_in)
             self._announce(sign_in)
-            self._stop.wait()
+            while not self._stop.wait(LOOK_S):
+                continue
             progress.note("stopping")
         finally:
             self._tidy()

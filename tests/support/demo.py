@@ -160,7 +160,12 @@ class Demo:
             return 0
         if self._process.poll() is None:
             os.kill(self._process.pid, number)
-        return self._process.wait(STOP_LIMIT_S)
+        try:
+            return self._process.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # its warden ends the rest, so that no other test suffers
+            self._process.wait()
+            raise
 
     def processes(self, word: str = "") -> list[int]:
         """Ids of its living processes, itself included, whose command line has this word."""
