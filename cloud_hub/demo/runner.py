@@ -34,9 +34,10 @@ from cloud_hub.settings import CONFIG_VARIABLE, Hub
 DEFAULT_FOLDER: Final = Path("demo-data")
 MOST_STATIONS: Final = 20
 START_LIMIT_S: Final = 90.0
+"""A slow machine may take this long for one step before the demo gives up."""
+
 LOOK_S: Final = 0.5
 """The kernel may hand a signal to any thread, and Python acts on it only when the main thread wakes."""
-"""A slow machine may take this long for one step before the demo gives up."""
 
 DEATHS_LIMIT: Final = 3
 """A service that dies this often before it has ever served is broken; a station that dies once is."""
