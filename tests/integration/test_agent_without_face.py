@@ -1,6 +1,7 @@
 """A running agent, a real broker, and a hub played by hand: roster, QR pass, schedule, erasure with a receipt."""
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from firmware_config.passes import Pass, issue, short_key_id
+from firmware_config.passes import PREFIX, Keyring, Pass, issue, short_key_id
 from firmware_config.receipts import gallery_root, verify
 from firmware_config.roster import Group, PassKey, RosterDocument, RosterPerson, seal
-from firmware_config.signing import Signer, Verifier, encode_public
+from firmware_config.signing import Refused, Signer, Verifier, encode_public
 from firmware_config.topics import HUB_SUBSCRIPTION, Topic, parse
 from firmware_config.vocabulary import EventKind
 from firmware_config.wire import Ack, Erase, Event, EventBatch, Heartbeat, decode, encode
@@ -32,6 +33,7 @@ STATION = "st-test0001"
 ALWAYS = Group(id="always", weekly=[[DAY]] * 7)
 NEVER = Group(id="never", weekly=[[]] * 7)
 ONE_PULSE = [("relay:main", 0), ("relay:main", 1), ("relay:main", 0)]
+HOUR_S = 3_600
 
 pytestmark = pytest.mark.parametrize("make_broker", ["iotcore"], indirect=True)
 """What the agent does here owes nothing to the broker; test_link.py runs on both."""
@@ -104,17 +106,26 @@ class World:
         )
         self.agent.wait_until(lambda: self.hub.roster_version == version)
 
-    def show_pass(self, holder: str, *, scope: str = STATION, uses: int = 1, again: str | None = None) -> str:
-        """Hold a pass before the camera; returns its text."""
+    def show_pass(
+        self,
+        holder: str,
+        *,
+        scope: str = STATION,
+        window: tuple[int, int] = (0, 0),
+        again: str | None = None,
+    ) -> str:
+        """Hold a pass before the camera; returns its text. Its window is in seconds from now, (0, 0) for none."""
+        now = int(time.time())
+        not_before, not_after = (now + edge if any(window) else 0 for edge in window)
         body = Pass(
             v=1,
             id=os.urandom(8),
             kid=short_key_id(self.pass_key.public_key()),
             holder=holder,
             scope=[scope],
-            not_before=0,
-            not_after=0,
-            uses=uses,
+            not_before=not_before,
+            not_after=not_after,
+            uses=1,
         )
         text = again or issue(body, self.pass_key)
         picture = self.folder / "pass.png"
@@ -183,6 +194,43 @@ def test_a_pass_is_refused_with_its_own_reason(
     world.show_pass("anna", scope=scope)
     world.agent.wait_until(lambda: world.denials() == [reason], within_s=20)
     assert world.agent.edges("relay:main") == [("relay:main", 0)]
+
+
+def altered(text: str, key: Ed25519PrivateKey) -> str:
+    """A pass with one character changed such that it still reads as a pass."""
+    keyring = Keyring([encode_public(key.public_key())])
+    for place in range(len(text) - 1, len(PREFIX), -1):
+        changed = text[:place] + ("1" if text[place] == "0" else "0") + text[place + 1 :]
+        try:
+            keyring.open(changed)
+        except Refused as refusal:
+            if refusal.reason == "pass_altered":
+                return changed
+    raise AssertionError("every change is malformed")
+
+
+def test_windows_and_signatures_are_judged_at_the_station_and_a_good_pass_opens_it_offline(
+    world: World,
+) -> None:
+    world.roster(RosterPerson(id="anna", groups=["always"]))
+
+    def refused(reason: str, **options: Any) -> None:
+        count = len(world.denials())
+        world.show_pass("anna", **options)
+        world.agent.wait_until(lambda: world.denials()[count:] == [reason])
+        world.agent.do(op="clear")
+
+    refused("clock_unsynchronised", window=(-HOUR_S, HOUR_S))
+    world.agent.do(op="clock", synced=True)
+    refused("pass_not_yet_valid", window=(HOUR_S, 2 * HOUR_S))
+    refused("pass_expired", window=(-2 * HOUR_S, -HOUR_S))
+    text = world.show_pass("berta")
+    world.agent.wait_until(lambda: world.denials()[-1] == "not_on_roster")
+    refused("pass_altered", again=altered(text, world.pass_key))
+    assert world.agent.edges("relay:main") == [("relay:main", 0)]
+    world.agent.do(op="network", up=False)
+    world.show_pass("anna", window=(-HOUR_S, HOUR_S))
+    world.agent.wait_edges("relay:main", expected=ONE_PULSE)
 
 
 def test_without_a_roster_no_pass_opens(world: World) -> None:
