@@ -123,6 +123,7 @@ def agree(page: Page) -> None:
 
 
 def choose_pin(page: Page, pin: str, silent: str | None = None) -> None:
+    step(page, "pin")
     page.keyboard.type(pin)
     page.keyboard.press("Enter")
     page.keyboard.type(pin)

@@ -63,15 +63,17 @@ const Sessions = (() => {
   };
 
   const choosePin = async (flow) => {
+    if (flow.choosing) return; // a second tap
+    flow.choosing = true; // before the answer: the session's end may be heard of first
     try {
       const answer = await post('/pin/begin', { session: flow.session });
       if (!answer.ok) { leave(flow); return; }
-      flow.choosing = true;
       flow.number = answer.number || '';
       const line = at('own-number');
       line.textContent = flow.number ? line.dataset.text.replace('{number}', flow.number) : line.dataset.none;
       step(flow, 'pin');
     } catch {
+      flow.choosing = false;
       tell(flow, texts.failed);
     }
   };
