@@ -93,6 +93,10 @@ RULES: Final[dict[EventKind, Rule]] = {
     EventKind.SENSOR_OUT_OF_RANGE: Rule(Severity.MAJOR, "sensor"),
     EventKind.SENSOR_LOST: Rule(Severity.MAJOR, "sensor"),
     EventKind.ORDER_REFUSED: Rule(Severity.MINOR, "reason", latching=True, holds=False),
+    EventKind.EVENTS_LOST: Rule(Severity.MAJOR, None, latching=True, holds=False),
+    EventKind.STORAGE_DAMAGED: Rule(Severity.MAJOR, None, latching=True, holds=False),
+    EventKind.STORAGE_FULL: Rule(Severity.CRITICAL, None),
+    EventKind.STORAGE_WORN: Rule(Severity.MINOR, None, latching=True, holds=False),
 }
 
 CLEARS: Final[dict[EventKind, tuple[EventKind, ...]]] = {
@@ -104,6 +108,7 @@ CLEARS: Final[dict[EventKind, tuple[EventKind, ...]]] = {
     EventKind.CAMERA_RESTORED: (EventKind.CAMERA_LOST,),
     EventKind.SENSOR_IN_RANGE: (EventKind.SENSOR_OUT_OF_RANGE,),
     EventKind.SENSOR_RESTORED: (EventKind.SENSOR_LOST,),
+    EventKind.STORAGE_RECOVERED: (EventKind.STORAGE_FULL,),
 }
 
 NO_ALERT: Final = frozenset(
@@ -122,6 +127,10 @@ NO_ALERT: Final = frozenset(
         EventKind.CONSENT_WITHDRAWN,
         EventKind.TEMPLATE_REPLICATED,
         EventKind.TEMPLATE_EXPIRED,
+        EventKind.DOOR_MODE_CHANGED,
+        EventKind.CLOCK_SYNCED,
+        EventKind.CLOCK_STEPPED,
+        EventKind.LINK_REBUILT,
     }
 )
 """Events that only fill history. Every kind is in exactly one of the tables, or is ``OCCUPANCY_CHANGED``."""

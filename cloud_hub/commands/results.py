@@ -41,7 +41,7 @@ BEFORE_GO: Final = frozenset({S.REQUESTED, S.SENT, S.CHALLENGED})
 AFTER_GO: Final = frozenset({S.AUTHORISED, S.PULSING, S.UNKNOWN})
 NEVER_PULSED: Final = frozenset({S.DEVICE_OFFLINE, S.NO_CHALLENGE, S.REJECTED, S.EXPIRED})
 PULSED: Final = frozenset({S.OPENED, S.PULSED_NOT_OPENED, S.ACTUATOR_FAULT, S.INTERRUPTED})
-FINAL: Final = NEVER_PULSED | PULSED | {S.UNKNOWN_FINAL}
+FINAL: Final = NEVER_PULSED | PULSED | {S.APPLIED, S.UNKNOWN_FINAL}
 
 
 class Verdict(Enum):
@@ -61,10 +61,10 @@ def _move(state: S, outcome: Outcome) -> Move:
     if state in BEFORE_GO:
         return said if said in NEVER_PULSED else Verdict.CONTRADICTION
     if said is S.PULSING:
-        if state in NEVER_PULSED:
+        if state in NEVER_PULSED or state is S.APPLIED:
             return Verdict.CONTRADICTION
         return said if state is S.AUTHORISED else Verdict.NOTED
-    if state is S.PULSING and said in NEVER_PULSED:
+    if state is S.PULSING and (said in NEVER_PULSED or said is S.APPLIED):
         return Verdict.CONTRADICTION
     if state in AFTER_GO or state is S.UNKNOWN_FINAL:
         return said

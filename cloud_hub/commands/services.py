@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from cloud_hub.errors import DoorBusy, Invalid, NotFound, OutcomeUnknown, TooMany
 from cloud_hub.models import Command, CommandStep, Door, Station
 from cloud_hub.models.command import CommandState
-from firmware_config.units import MAX_ENERGISED_S
+from firmware_config.wire import LONGEST_PULSE_MS, SHORTEST_PULSE_MS
 
 CHALLENGE_WAIT: Final = timedelta(seconds=3)
 """An order without a challenge this long after its request is over (safety.md C2); the bridge looks at ``due_at``."""
@@ -24,8 +24,6 @@ PER_DOOR: Final = 3
 WINDOW: Final = timedelta(minutes=1)
 
 LONGEST_REASON: Final = 200
-SHORTEST_PULSE_MS: Final = 500
-LONGEST_PULSE_MS: Final = int(MAX_ENERGISED_S * 1000)
 
 
 def request_unlock(

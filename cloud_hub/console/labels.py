@@ -54,6 +54,7 @@ COMMAND_STATES: Final[dict[str, str]] = {
     CommandState.EXPIRED: mark("Too late, not unlocked"),
     CommandState.OPENED: mark("Door opened"),
     CommandState.PULSED_NOT_OPENED: mark("Unlocked, but nobody opened"),
+    CommandState.APPLIED: mark("In force at the door"),
     CommandState.ACTUATOR_FAULT: mark("Lock fault"),
     CommandState.INTERRUPTED: mark("Interrupted: it may have opened"),
     CommandState.UNKNOWN_FINAL: mark("Nobody can know: it may have opened"),
@@ -76,12 +77,14 @@ COMMAND_HINTS: Final[dict[str, str]] = {
     CommandState.PULSED_NOT_OPENED: mark(
         "The lock was released and locked again; the contact stayed closed."
     ),
+    CommandState.APPLIED: mark("The station has written it down and acts by it."),
     CommandState.ACTUATOR_FAULT: mark("The relay did not follow its command. Send somebody."),
     CommandState.INTERRUPTED: mark("The station stopped in the middle. Check the camera or the contact."),
     CommandState.UNKNOWN_FINAL: mark("The station lost its records. Check the camera or the contact."),
 }
 
 COMMAND_TONES: Final[dict[str, str]] = {
+    CommandState.APPLIED: "good",
     CommandState.OPENED: "good",
     CommandState.PULSED_NOT_OPENED: "warn",
     CommandState.DEVICE_OFFLINE: "bad",
@@ -191,6 +194,15 @@ EVENT_KINDS: Final[dict[str, str]] = {
     EventKind.CONSENT_WITHDRAWN: mark("Consent withdrawn"),
     EventKind.TEMPLATE_REPLICATED: mark("Face data from another station"),
     EventKind.TEMPLATE_EXPIRED: mark("Face data destroyed"),
+    EventKind.DOOR_MODE_CHANGED: mark("Door mode changed"),
+    EventKind.CLOCK_SYNCED: mark("Clock synchronised"),
+    EventKind.CLOCK_STEPPED: mark("Clock jumped"),
+    EventKind.EVENTS_LOST: mark("Events lost"),
+    EventKind.LINK_REBUILT: mark("Connection built anew"),
+    EventKind.STORAGE_DAMAGED: mark("A damaged file was set aside"),
+    EventKind.STORAGE_FULL: mark("Disk full: remote opening refused"),
+    EventKind.STORAGE_RECOVERED: mark("Disk writes again"),
+    EventKind.STORAGE_WORN: mark("Memory card wears too fast"),
 }
 
 ALERT_KINDS: Final[dict[str, str]] = {

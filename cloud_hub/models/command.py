@@ -11,7 +11,7 @@ from cloud_hub.db import Base, BigId
 
 
 class CommandState(StrEnum):
-    """Operator's view of an order (safety.md C13). Only contact evidence makes it ``OPENED``."""
+    """Operator's view of an order (safety.md C13). Only contact evidence makes it ``OPENED``; a door's mode is ``APPLIED``."""
 
     REQUESTED = "REQUESTED"
     SENT = "SENT"
@@ -25,6 +25,7 @@ class CommandState(StrEnum):
     EXPIRED = "EXPIRED"
     OPENED = "OPENED"
     PULSED_NOT_OPENED = "PULSED_NOT_OPENED"
+    APPLIED = "APPLIED"
     ACTUATOR_FAULT = "ACTUATOR_FAULT"
     INTERRUPTED = "INTERRUPTED"
     UNKNOWN_FINAL = "UNKNOWN_FINAL"

@@ -18,11 +18,20 @@ from firmware_config.wire import Challenge, Evidence, Reply, Result
 from tests.support.hub import BOOT, INSTALL, STATION, World
 
 N, X = Verdict.NOTED, Verdict.CONTRADICTION
-OUTCOMES = ["pulsing", "opened", "pulsed_not_opened", "actuator_fault", "rejected", "expired", "interrupted"]
+OUTCOMES = [
+    "pulsing",
+    "opened",
+    "pulsed_not_opened",
+    "actuator_fault",
+    "rejected",
+    "expired",
+    "interrupted",
+    "applied",
+]
 TABLE: dict[S, list[S | Verdict]] = {
-    S.REQUESTED: [X, X, X, X, S.REJECTED, S.EXPIRED, X],
-    S.SENT: [X, X, X, X, S.REJECTED, S.EXPIRED, X],
-    S.CHALLENGED: [X, X, X, X, S.REJECTED, S.EXPIRED, X],
+    S.REQUESTED: [X, X, X, X, S.REJECTED, S.EXPIRED, X, X],
+    S.SENT: [X, X, X, X, S.REJECTED, S.EXPIRED, X, X],
+    S.CHALLENGED: [X, X, X, X, S.REJECTED, S.EXPIRED, X, X],
     S.AUTHORISED: [
         S.PULSING,
         S.OPENED,
@@ -31,17 +40,28 @@ TABLE: dict[S, list[S | Verdict]] = {
         S.REJECTED,
         S.EXPIRED,
         S.INTERRUPTED,
+        S.APPLIED,
     ],
-    S.PULSING: [N, S.OPENED, S.PULSED_NOT_OPENED, S.ACTUATOR_FAULT, X, X, S.INTERRUPTED],
-    S.UNKNOWN: [N, S.OPENED, S.PULSED_NOT_OPENED, S.ACTUATOR_FAULT, S.REJECTED, S.EXPIRED, S.INTERRUPTED],
-    S.DEVICE_OFFLINE: [X, X, X, X, N, N, X],
-    S.NO_CHALLENGE: [X, X, X, X, N, N, X],
-    S.REJECTED: [X, X, X, X, N, N, X],
-    S.EXPIRED: [X, X, X, X, N, N, X],
-    S.OPENED: [N, N, X, X, X, X, X],
-    S.PULSED_NOT_OPENED: [N, X, N, X, X, X, X],
-    S.ACTUATOR_FAULT: [N, X, X, N, X, X, X],
-    S.INTERRUPTED: [N, X, X, X, X, X, N],
+    S.PULSING: [N, S.OPENED, S.PULSED_NOT_OPENED, S.ACTUATOR_FAULT, X, X, S.INTERRUPTED, X],
+    S.UNKNOWN: [
+        N,
+        S.OPENED,
+        S.PULSED_NOT_OPENED,
+        S.ACTUATOR_FAULT,
+        S.REJECTED,
+        S.EXPIRED,
+        S.INTERRUPTED,
+        S.APPLIED,
+    ],
+    S.DEVICE_OFFLINE: [X, X, X, X, N, N, X, X],
+    S.NO_CHALLENGE: [X, X, X, X, N, N, X, X],
+    S.REJECTED: [X, X, X, X, N, N, X, X],
+    S.EXPIRED: [X, X, X, X, N, N, X, X],
+    S.OPENED: [N, N, X, X, X, X, X, X],
+    S.PULSED_NOT_OPENED: [N, X, N, X, X, X, X, X],
+    S.ACTUATOR_FAULT: [N, X, X, N, X, X, X, X],
+    S.INTERRUPTED: [N, X, X, X, X, X, N, X],
+    S.APPLIED: [X, X, X, X, X, X, X, N],
     S.UNKNOWN_FINAL: [
         N,
         S.OPENED,
@@ -50,6 +70,7 @@ TABLE: dict[S, list[S | Verdict]] = {
         S.REJECTED,
         S.EXPIRED,
         S.INTERRUPTED,
+        S.APPLIED,
     ],
 }
 
@@ -64,7 +85,7 @@ def test_the_lattice_is_the_table() -> None:
 
 
 def test_every_state_is_of_one_kind() -> None:
-    kinds = [BEFORE_GO, AFTER_GO, NEVER_PULSED, PULSED, frozenset({S.UNKNOWN_FINAL})]
+    kinds = [BEFORE_GO, AFTER_GO, NEVER_PULSED, PULSED, frozenset({S.APPLIED, S.UNKNOWN_FINAL})]
     assert set().union(*kinds) == set(S)
     assert sum(map(len, kinds)) == len(S)
 
