@@ -33,6 +33,9 @@ test: setup-tests  ## set up what the tests need and run all of them (ARGS=… f
 bench: setup-tests  ## figures, with n and seed
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
+faults: setup-tests  ## the fault campaigns; report in build/faults (ARGS="--quick" for a short run)
+	$(BIN)/python -m tests.faults $(ARGS)
+
 lock:  ## resolve both lock files again (needs uv)
 	@bash deploy/lock.sh
 
