@@ -3,6 +3,8 @@
 Exit codes: 0 done; 1 it failed, one line says why; 2 bad usage or settings, with every fault.
 """
 
+import logging
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +15,10 @@ from cloud_hub import initial, log, metrics, migrations, serving
 from cloud_hub.administration import COMMANDS, answer, with_config, with_json
 from cloud_hub.errors import CallerError, HubError, Invalid
 from cloud_hub.settings import Hub
+from firmware_config import crashpoint
 from firmware_config.load import ConfigError
+
+_LOG = logging.getLogger(__name__)
 
 
 class _Commands(click.Group):
@@ -63,6 +68,7 @@ def web(hub: Hub, supervisor: int | None) -> None:
     """Run the web process until SIGTERM."""
     _begin(hub, supervisor)
     log.set_up("web")
+    _arm()
     metrics.prepare(hub.data_dir)
     migrations.open_engine(hub).dispose()
     from cloud_hub import web_server  # noqa: PLC0415 (counters look for their folder when imported)
@@ -77,6 +83,7 @@ def bridge(hub: Hub, supervisor: int | None) -> None:
     """Run the bridge to the broker until SIGTERM."""
     _begin(hub, supervisor)
     log.set_up("bridge")
+    _arm()
     metrics.prepare(hub.data_dir)
     from cloud_hub.bridge import service  # noqa: PLC0415 (counters look for their folder when imported)
 
@@ -87,6 +94,12 @@ def _begin(hub: Hub, supervisor: int | None) -> None:
     if supervisor is not None:
         serving.end_with(supervisor)
     hub.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _arm() -> None:
+    """For the fault campaign: die at a named place. The web process's worker inherits it."""
+    if crashpoint.arm(os.environ.get(crashpoint.VARIABLE)):
+        _LOG.critical("armed to die", extra={"at": os.environ[crashpoint.VARIABLE]})
 
 
 @main.command()

@@ -1,6 +1,7 @@
 """Named places at which a process can be told to die as by a power cut, for the fault campaign (safety.md T7).
 
-Nothing happens unless a process was armed at its start, and only ``__main__`` modules arm: a name costs one comparison.
+Nothing happens unless a process was armed at its start, and only the commands that run one arm it. "Published" and "sent"
+mean handed to the MQTT client: its own thread may die with the message in hand.
 """
 
 import os
@@ -16,10 +17,9 @@ NAMES: Final = frozenset(
         "agent.pulse.energised",
         "agent.pulse.released",
         "agent.result.before_commit",
-        "agent.result.committed",
         "agent.event.before_commit",
-        "agent.event.committed",
-        "agent.event.published",
+        "agent.outbox.committed",
+        "agent.outbox.published",
         "agent.ack.before_forget",
         "agent.ack.forgotten",
         "bridge.request.sent",
@@ -43,19 +43,23 @@ _armed = ""
 _left = 0
 
 
-def arm(text: str | None) -> None:
-    """Die at a place. Called once, by ``__main__``, with the value of ``VARIABLE``.
+def arm(text: str | None) -> bool:
+    """Die at a place. Called once, by the commands that run a process, with the value of ``VARIABLE``.
+
+    Returns:
+        Whether anything was asked for; whoever calls says so aloud.
 
     Raises:
         ValueError: there is no such place, or its number is none.
     """
     global _armed, _left
     if not text:
-        return
+        return False
     name, _, times = text.partition(":")
     if name not in NAMES:
         raise ValueError(f"{VARIABLE}: no place {name!r}; one of {', '.join(sorted(NAMES))}")
     _armed, _left = name, int(times or 1)
+    return True
 
 
 def here(name: str) -> None:

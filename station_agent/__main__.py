@@ -1,6 +1,8 @@
 """The command ``station-agent``. Loads the configuration, runs until SIGTERM, and releases every relay on the way out."""
 
 import json
+import logging
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -9,6 +11,7 @@ from typing import Any, Final, ParamSpec
 
 import click
 
+from firmware_config import crashpoint
 from firmware_config.load import ConfigError
 from firmware_config.signing import encode_public, load_private_key, new_private_key
 from firmware_config.station import Station, StationConfig, load_station
@@ -17,6 +20,8 @@ from station_agent.errors import AgentError
 
 BAD_CONFIGURATION: Final = 2
 FAILED: Final = 1
+
+_LOG = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 ConfigPath = click.Path(path_type=Path, dir_okay=False)
@@ -71,6 +76,8 @@ def run(
         message = "--trace, --control and --synced act on a simulated world: they need --simulate"
         raise click.UsageError(message)
     log.set_up(verbose=verbose)
+    if crashpoint.arm(os.environ.get(crashpoint.VARIABLE)):
+        _LOG.critical("armed_to_die", extra={"at": os.environ[crashpoint.VARIABLE]})
     run_station(load_station(config), simulate=simulate, trace=trace, control=control, synced=synced)
 
 

@@ -11,6 +11,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
+from firmware_config import crashpoint
 from firmware_config.station import DoorRules
 from firmware_config.vocabulary import DoorState, EventKind, Outcome
 from firmware_config.wire import DoorStatus, Evidence, Scalar
@@ -207,6 +208,7 @@ class Doorkeeper:
         at = self._mono_ms()
         try:
             self._relay.energise()
+            crashpoint.here("agent.pulse.energised")
             held = self._relay.energised
         except DeviceError:
             held = False
@@ -220,6 +222,7 @@ class Doorkeeper:
     def _release(self) -> None:
         try:
             self._relay.release()
+            crashpoint.here("agent.pulse.released")
         except DeviceError:
             self._ledger.record(EventKind.DOOR_RELAY_FAULT, {"door": self.id, "wanted": "released"})
         if self._order is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from firmware_config import crashpoint
 from firmware_config.vocabulary import EventKind, Outcome
 from firmware_config.wire import Challenge, Evidence, Reply, Result, Scalar
 from station_agent import facts
@@ -66,6 +67,7 @@ class Orders:
         if isinstance(answer, Intent):
             cmd_id = answer.cmd_id
             self._intended[cmd_id] = fact.go.door
+            crashpoint.here("agent.go.judged")
             self._answers.commit_intent(
                 cmd_id, answer.digest, lambda ok: self._put(facts.IntentCommitted(cmd_id=cmd_id, ok=ok))
             )
@@ -79,6 +81,7 @@ class Orders:
         if not isinstance(answer, StartPulse):
             self._answer(answer)
             return
+        crashpoint.here("agent.intent.committed")
         keeper = self._keepers[answer.door]
         keeper.grant(Cause(via="order", cmd_id=answer.cmd_id), pulse_s=answer.pulse_ms / 1000)
         self._answer(self._commands.pulsing(answer.cmd_id, keeper.evidence, self._clock.stamp()))
@@ -102,6 +105,7 @@ class Orders:
     def _answer(self, answer: Challenge | Result | Reply | Ignored, *, digest: str = "") -> None:
         if isinstance(answer, Challenge):
             self._link.send_challenge(answer)
+            crashpoint.here("agent.order.challenged")
         elif isinstance(answer, Result):
             self._answers.put_result(answer, digest=digest)
         elif isinstance(answer, Reply):

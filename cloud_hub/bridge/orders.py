@@ -28,6 +28,7 @@ from cloud_hub.ingest.decoding import Arrival, Received, StationKeys, open_arriv
 from cloud_hub.metrics import Counters
 from cloud_hub.models import Command
 from cloud_hub.models.command import CommandState as S
+from firmware_config import crashpoint
 from firmware_config.signing import Refused
 from firmware_config.topics import Topic
 from firmware_config.wire import Ask, Challenge, Order
@@ -203,6 +204,7 @@ class Orders:
         mid = self._link.publish(Topic.REQUEST, order.station, self._signer.order(order))
         if mid is None:
             return "no_broker"
+        crashpoint.here("bridge.request.sent")
         self._mids[mid] = command.id
         hop = Hop(S.SENT, now, {})
         self._carried[command.id] = Carried(order, command.requested_at, [hop])
@@ -241,8 +243,11 @@ class Orders:
             return
         with self._sessions.begin() as session:
             verdict = orders.authorise(session, order.cmd_id, challenge, now=self._clock(), hops=carried.hops)
+            crashpoint.here("bridge.authorised.before_commit")
         if verdict is S.AUTHORISED:
+            crashpoint.here("bridge.authorised.committed")
             self._link.publish(Topic.GO, order.station, go)
+            crashpoint.here("bridge.go.sent")
             self._counters.unlock_s.observe((self._clock() - carried.requested_at).total_seconds())
             self._due_at = None
             self._looked_s = 0.0

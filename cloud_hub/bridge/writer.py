@@ -32,6 +32,7 @@ from cloud_hub.ingest.presence import Live, Watch
 from cloud_hub.metrics import Counters
 from cloud_hub.models import Station, StationStatus
 from cloud_hub.models.station import Presence
+from firmware_config import crashpoint
 from firmware_config.signing import Refused
 from firmware_config.topics import Topic
 from firmware_config.wire import Ack, Ask, encode
@@ -155,9 +156,12 @@ class Writer:
         self._load_keys(arrivals)
         good = self._open(arrivals)
         stored = self._store_all(good) if good or self._watch.due(self._clock()) else []
+        crashpoint.here("bridge.batch.committed")
         self._link.acknowledge(arrivals)
+        crashpoint.here("bridge.batch.puback")
         for part in stored:
             self._tell(part)
+        crashpoint.here("bridge.batch.acknowledged")
         if arrivals:
             self._counters.batch_size.observe(len(arrivals))
             self._counters.batch_s.observe(time.perf_counter() - started_s)
@@ -226,7 +230,9 @@ class Writer:
         batch = Batch(session, self._watch, now=now)
         batch.take(good)
         batch.turn(self._watch.sweep(now))
-        return batch.write()
+        stored = batch.write()
+        crashpoint.here("bridge.batch.before_commit")
+        return stored
 
     def _insist(self, work: Callable[[Session], T]) -> T:
         """Run a transaction until the database takes it.

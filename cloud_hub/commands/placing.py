@@ -8,6 +8,7 @@ from cloud_hub.access.roles import signed_in
 from cloud_hub.bell import BRIDGE, WEB
 from cloud_hub.commands import services
 from cloud_hub.models import Command
+from firmware_config import crashpoint
 
 
 def place_unlock(
@@ -50,6 +51,9 @@ def place_unlock(
             },
             now=now,
         )
+        crashpoint.here("web.order.before_commit")
+    crashpoint.here("web.order.committed")
     web.ringer.ring(BRIDGE)
     web.ringer.ring(WEB, f"command:{command.id}", f"station:{station_id}")
+    crashpoint.here("web.order.rung")
     return command

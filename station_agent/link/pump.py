@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 
+from firmware_config import crashpoint
 from firmware_config.signing import Signer
 from firmware_config.topics import Topic
 from firmware_config.wire import (
@@ -193,6 +194,7 @@ class Pump:
         if not self._send(lane.topic, payload, correlation if isinstance(correlation, str) else None):
             lane.open = False  # ``connected`` will say when to go on
             return False
+        crashpoint.here("agent.outbox.published")
         if lane.metered:
             self._bucket.take()
         return True

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from firmware_config import crashpoint
 from firmware_config.vocabulary import Outcome
 from firmware_config.wire import Evidence, Result, encode
 from station_agent.clock import Stamp
@@ -73,7 +74,9 @@ def remember(connection: sqlite3.Connection, result: Result, *, digest: str) -> 
     )
     if result.clock == "synced":
         _prune(connection, result.wall_ms)
-    return _send(connection, result.cmd_id, final=result.outcome.final, body=body)
+    added = _send(connection, result.cmd_id, final=result.outcome.final, body=body)
+    crashpoint.here("agent.result.before_commit")
+    return added
 
 
 def _send(connection: sqlite3.Connection, cmd_id: str, *, final: bool, body: str) -> int:
@@ -88,6 +91,7 @@ def _intend(connection: sqlite3.Connection, *, cmd_id: str, digest: str) -> None
         "INSERT INTO answered (cmd_id, digest, final, body, wall_ms, clock) VALUES (?, ?, 0, NULL, 0, 'unsynced')",
         (cmd_id, digest),
     )
+    crashpoint.here("agent.intent.before_commit")
 
 
 def _recall(connection: sqlite3.Connection) -> dict[str, Known]:

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from firmware_config import crashpoint
 from firmware_config.vocabulary import EventKind
 from firmware_config.wire import Ack, Event, Result, Scalar
 from station_agent.clock import Stamp
@@ -160,11 +161,13 @@ class Outbox:
         self._feed.close()
 
     def _kept(self, change: _Change) -> None:
+        crashpoint.here("agent.outbox.committed")
         self._count(change)
         self._on_rows()
 
     def _forgotten(self, future: Future[_Change]) -> None:
         if (error := future.exception()) is None:
+            crashpoint.here("agent.ack.forgotten")
             self._count(future.result())
         else:  # the rows stay and are sent again, which the hub does not mind
             _LOG.error("store_cannot_forget", extra={"error": repr(error)})
@@ -203,7 +206,7 @@ def _keep(connection: sqlite3.Connection, items: Sequence[Event | _Answer]) -> _
 def _keep_event(connection: sqlite3.Connection, event: Event) -> int:
     connection.execute("UPDATE counter SET value = max(value, ?) WHERE name = 'event_seq'", (event.seq,))
     # a batch that is run again finds its own rows
-    return connection.execute(
+    added = connection.execute(
         "INSERT OR IGNORE INTO event (seq, kind, boot_id, mono_ms, wall_ms, clock, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             event.seq,
@@ -215,6 +218,8 @@ def _keep_event(connection: sqlite3.Connection, event: Event) -> int:
             msgspec.json.encode(event.data).decode(),
         ),
     ).rowcount
+    crashpoint.here("agent.event.before_commit")
+    return added
 
 
 def _events(connection: sqlite3.Connection, limit: int, after: int, upto: int) -> list[Event]:
@@ -251,4 +256,5 @@ def _forget(connection: sqlite3.Connection, *, ack: Ack, shown: int) -> _Change:
         "DELETE FROM result WHERE cmd_id = ? AND final AND seq <= ?",
         [(cmd_id, shown) for cmd_id in ack.results],
     )
+    crashpoint.here("agent.ack.before_forget")
     return _Change(before - connection.total_changes, _oldest(connection))
