@@ -24,15 +24,11 @@ class Flight:
     """One message on its way.
 
     Attributes:
-        first: lowest number in it.
-        last: highest number in it.
-        waiting: what the hub has not acknowledged yet, by the name acknowledgements use.
+        waiting: rows the hub has not acknowledged yet: number by the name that acknowledgements use.
         due_s: when to send what is left again, monotonic seconds.
     """
 
-    first: int
-    last: int
-    waiting: set[int | str]
+    waiting: dict[int | str, int]
     due_s: float
     tries: int = 1
 
@@ -42,26 +38,32 @@ class Lane(Generic[T]):
     """One kind of row.
 
     Attributes:
+        title: for logs.
         topic: where it goes.
         install_id: of the file its numbers belong to.
-        fetch: rows by (limit, after exclusive, upto inclusive), in order.
+        fetch: rows by (limit, after exclusive), in order.
+        fetch_these: those of these numbers that still wait, in order.
         number: a row's number.
         name: what an acknowledgement calls a row.
         pack: rows to payload.
         page: most rows in one message.
         room: most messages unacknowledged.
         metered: takes a token for each message.
+        patient: waits for that token.
     """
 
+    title: str
     topic: Topic
     install_id: str
-    fetch: Callable[[int, int, int], Sequence[T]]
+    fetch: Callable[[int, int], Sequence[T]]
+    fetch_these: Callable[[Sequence[int]], Sequence[T]]
     number: Callable[[T], int]
     name: Callable[[T], int | str]
     pack: Callable[[Sequence[T]], bytes]
     page: int
     room: int
-    metered: bool
+    metered: bool = True
+    patient: bool = True
     open: bool = False
     fresh: bool = True
     cursor: int = 0
@@ -72,10 +74,37 @@ class Lane(Generic[T]):
         self.open, self.fresh, self.cursor = is_open, True, 0
         self.flights.clear()
 
+    def rewind(self, first: int) -> None:
+        """Rows from ``first`` on may wait again; those on their way are not sent twice."""
+        self.cursor, self.fresh = min(self.cursor, first - 1), True
+
+    def next_rows(self) -> Sequence[T]:
+        """Rows after the cursor that are not on their way; ``fresh`` ends when there are no more."""
+        while rows := self.fetch(self.page, self.cursor):
+            flying = {number for flight in self.flights for number in flight.waiting.values()}
+            if left := [row for row in rows if self.number(row) not in flying]:
+                return left
+            self.cursor = self.number(rows[-1])
+        self.fresh = False
+        return ()
+
+    def sent(self, rows: Sequence[T], now_s: float) -> None:
+        """These are on their way for the first time."""
+        self.cursor = self.number(rows[-1])
+        waiting = {self.name(row): self.number(row) for row in rows}
+        self.flights.append(Flight(waiting=waiting, due_s=now_s + resend_s(1)))
+
+    def sent_again(self, flight: Flight, rows: Sequence[T], now_s: float) -> None:
+        """These are all that is left of a message."""
+        flight.tries += 1
+        flight.due_s = now_s + resend_s(flight.tries)
+        flight.waiting = {self.name(row): self.number(row) for row in rows}
+
     def acknowledged(self, names: Sequence[int | str]) -> None:
         """The hub has these."""
         for flight in self.flights:
-            flight.waiting.difference_update(names)
+            for name in names:
+                flight.waiting.pop(name, None)
         self.flights = [flight for flight in self.flights if flight.waiting]
 
     def due_s(self) -> float | None:
@@ -113,5 +142,5 @@ class TokenBucket:
         return 0.0 if self._tokens >= 1 - _EPSILON else (1 - self._tokens) / self._rate
 
     def take(self) -> None:
-        """Use one token; ``wait_s`` has just returned 0."""
-        self._tokens -= 1
+        """Use one token. What may not wait goes into debt, at most as deep as the burst is high."""
+        self._tokens = max(self._tokens - 1, -self._burst)

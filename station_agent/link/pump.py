@@ -1,5 +1,8 @@
 """Empties the outbox: publishes rows in lanes, and sends them again until the hub itself acknowledges them (D1, D8).
 
+Lanes in order: results, alarm, access, audit, readings. One message a turn, of the first lane that may send: so nothing
+less urgent goes before an alarm, however much of it waits. Results and alarms wait for no token; alarms take one.
+
 All state of the lanes belongs to the pump's own thread; others leave notes for it and wake it. It sleeps until there is
 something to do.
 """
@@ -14,18 +17,20 @@ from typing import Any, Final, TypeAlias
 from firmware_config import crashpoint
 from firmware_config.signing import Signer
 from firmware_config.topics import Topic
+from firmware_config.vocabulary import Lane as EventLane
 from firmware_config.wire import (
     BATCH_LIMIT,
     Ack,
     Event,
     EventBatch,
     Reading,
+    Span,
     TelemetryBatch,
     encode,
     kind_of,
 )
 from station_agent.clock import Clock
-from station_agent.link.lanes import Flight, Lane, TokenBucket, resend_s
+from station_agent.link.lanes import Lane, TokenBucket
 from station_agent.store.outbox import Pending
 from station_agent.store.store import Store
 
@@ -34,7 +39,9 @@ _LOG = logging.getLogger(__name__)
 RATE: Final = 20.0
 """Messages a second in the metered lanes."""
 
-ROOM: Final = {Topic.RESULT: 8, Topic.EVENT: 16, Topic.TELEMETRY: 8}
+RESULT_ROOM: Final = 8
+EVENT_ROOM: Final = {EventLane.ALARM: 8, EventLane.ACCESS: 8, EventLane.AUDIT: 4}
+TELEMETRY_ROOM: Final = 4
 """Messages unacknowledged, by lane: 32 together, and none can take another's place."""
 
 END_S: Final = 5.0
@@ -63,7 +70,11 @@ class Pump:
         self._signer = signer
         self._send = send
         self._bucket = TokenBucket(rate=RATE, burst=RATE)
-        self._lanes: tuple[Lane[Any], ...] = (self._results(), self._events(), self._readings())
+        self._lanes: tuple[Lane[Any], ...] = (
+            self._results(),
+            *(self._events(lane) for lane in EventLane),
+            self._readings(),
+        )
         self._changed = threading.Condition()
         self._notes: deque[_Note] = deque()
         self._stopping = False
@@ -103,8 +114,11 @@ class Pump:
                 lane.reset(is_open=up)
 
     def _refresh(self) -> None:
+        again = self._store.outbox.take_again()
         for lane in self._lanes:
             lane.fresh = True
+            if again and lane.topic is Topic.EVENT:
+                lane.rewind(again)
 
     def _apply(self, ack: Ack) -> None:
         names: dict[Topic, Sequence[int | str]] = {
@@ -135,11 +149,12 @@ class Pump:
     def _turn(self) -> float | None:
         """Send at most one message, of the first lane that has one. Seconds to the next turn; None until woken."""
         now_s = self._clock.monotonic_s()
+        bucket_s = self._bucket.wait_s(now_s)
         waits: list[float] = []
         for lane in self._lanes:
             if not lane.open:
                 continue
-            token_s = self._bucket.wait_s(now_s) if lane.metered else 0.0
+            token_s = bucket_s if lane.metered and lane.patient else 0.0
             due_s = lane.due_s()
             if due_s is not None:
                 waits.append(max(due_s - now_s, token_s))
@@ -149,44 +164,45 @@ class Pump:
                 continue
             if (due_s is not None and due_s <= now_s and self._again(lane, now_s)) or self._next(lane, now_s):
                 return 0.0
+        if gone := self._store.outbox.gone():
+            if bucket_s > 0:
+                waits.append(bucket_s)
+            elif self._tell(gone):
+                return 0.0
         return max(0.0, min(waits)) if waits else None
 
     def _next(self, lane: Lane[Any], now_s: float) -> bool:
         """Send the next rows nobody has seen. False when there are none, or no room, or no connection."""
         if not (lane.open and lane.fresh) or len(lane.flights) >= lane.room:
             return False
-        rows = lane.fetch(lane.page, lane.cursor, 2**53)
-        if not rows:
-            lane.fresh = False
+        if not (rows := lane.next_rows()):
             return False
         rows, payload = lane.cut(rows)
         if not self._publish(lane, rows, payload):
             return False
-        lane.cursor = lane.number(rows[-1])
-        lane.flights.append(
-            Flight(
-                first=lane.number(rows[0]),
-                last=lane.cursor,
-                waiting={lane.name(row) for row in rows},
-                due_s=now_s + resend_s(1),
-            )
-        )
+        lane.sent(rows, now_s)
         return True
 
     def _again(self, lane: Lane[Any], now_s: float) -> bool:
         """Send what is left of the flight that has waited longest for its acknowledgement."""
         flight = min(lane.flights, key=lambda item: item.due_s)
-        rows = lane.fetch(lane.page, flight.first - 1, flight.last)
+        rows = lane.fetch_these(list(flight.waiting.values()))
         if not rows:
             lane.flights.remove(flight)
             return True
         rows, payload = lane.cut(rows)
         if not self._publish(lane, rows, payload):
             return False
-        flight.tries += 1
-        flight.due_s = now_s + resend_s(flight.tries)
-        flight.waiting = {lane.name(row) for row in rows}
-        _LOG.info("resent", extra={"topic": lane.topic.value.tail, "rows": len(rows), "tries": flight.tries})
+        lane.sent_again(flight, rows, now_s)
+        _LOG.info("resent", extra={"lane": lane.title, "rows": len(rows), "tries": flight.tries})
+        return True
+
+    def _tell(self, gone: Sequence[Span]) -> bool:
+        """Tell the hub which of the events it asked for are gone for good. Once: it asks again when that is lost."""
+        line = next(lane for lane in self._lanes if lane.topic is Topic.EVENT)
+        if not line.open or not self._publish(line, (), self._pack_events((), gone=gone)):
+            return False
+        self._store.outbox.told(gone)
         return True
 
     def _publish(self, lane: Lane[Any], rows: Sequence[Any], payload: bytes) -> bool:
@@ -201,44 +217,49 @@ class Pump:
 
     def _results(self) -> Lane[Pending]:
         return Lane(
+            title="results",
             topic=Topic.RESULT,
             install_id=self._store.install_id,
-            fetch=lambda limit, after, upto: self._store.outbox.results(limit, after=after, upto=upto),
+            fetch=lambda limit, after: self._store.outbox.results(limit, after=after),
+            fetch_these=self._store.outbox.results_of,
             number=lambda row: row.seq,
             name=lambda row: row.result.cmd_id,
             pack=lambda rows: self._signer.seal(kind_of(rows[0].result), rows[0].result),
             page=1,
-            room=ROOM[Topic.RESULT],
+            room=RESULT_ROOM,
             metered=False,
         )
 
-    def _events(self) -> Lane[Event]:
+    def _events(self, lane: EventLane) -> Lane[Event]:
         return Lane(
+            title=lane.name.lower(),
             topic=Topic.EVENT,
             install_id=self._store.install_id,
-            fetch=lambda limit, after, upto: self._store.outbox.events(limit, after=after, upto=upto),
+            fetch=lambda limit, after: self._store.outbox.events(lane, limit, after=after),
+            fetch_these=self._store.outbox.events_of,
             number=lambda row: row.seq,
             name=lambda row: row.seq,
             pack=self._pack_events,
             page=BATCH_LIMIT,
-            room=ROOM[Topic.EVENT],
-            metered=True,
+            room=EVENT_ROOM[lane],
+            patient=lane is not EventLane.ALARM,
         )
 
     def _readings(self) -> Lane[Reading]:
         return Lane(
+            title="telemetry",
             topic=Topic.TELEMETRY,
             install_id=self._store.telemetry.install_id,
-            fetch=lambda limit, after, upto: self._store.telemetry.readings(limit, after=after, upto=upto),
+            fetch=lambda limit, after: self._store.telemetry.readings(limit, after=after),
+            fetch_these=self._store.telemetry.readings_of,
             number=lambda row: row.seq,
             name=lambda row: row.seq,
             pack=self._pack_readings,
             page=BATCH_LIMIT,
-            room=ROOM[Topic.TELEMETRY],
-            metered=True,
+            room=TELEMETRY_ROOM,
         )
 
-    def _pack_events(self, rows: Sequence[Event]) -> bytes:
+    def _pack_events(self, rows: Sequence[Event], *, gone: Sequence[Span] = ()) -> bytes:
         at = self._clock.stamp()
         return encode(
             EventBatch(
@@ -247,6 +268,7 @@ class Pump:
                 boot_id=at.boot_id,
                 sent_mono_ms=at.mono_ms,
                 items=list(rows),
+                gone=list(gone),
             )
         )
 

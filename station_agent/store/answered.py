@@ -56,39 +56,40 @@ class Answered:
         return self._writer.call(_recall)
 
 
-def remember(connection: sqlite3.Connection, result: Result, *, digest: str) -> int:
-    """Store a result beside its order and in the outbox, both or neither. The first final one stays for ever.
-
-    Returns:
-        Rows added to the outbox.
-    """
+def remember(connection: sqlite3.Connection, result: Result, *, digest: str) -> None:
+    """Store a result beside its order and in the outbox, both or neither. The first final one stays for ever."""
     row = connection.execute("SELECT final, body FROM answered WHERE cmd_id = ?", (result.cmd_id,)).fetchone()
     if row is not None and row[0]:
-        return _send(connection, result.cmd_id, final=True, body=row[1])
+        _send(connection, result.cmd_id, final=True, body=row[1])
+        return
     body = encode(result).decode()
     connection.execute(
-        "INSERT INTO answered (cmd_id, digest, final, body, wall_ms, clock) VALUES (?, ?, ?, ?, ?, ?)"
+        "INSERT INTO answered (cmd_id, digest, final, body, wall_ms, clock, sum)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_sum(?1, ?2, ?3, ?4, ?5, ?6))"
         " ON CONFLICT (cmd_id) DO UPDATE SET final = excluded.final, body = excluded.body,"
-        " wall_ms = excluded.wall_ms, clock = excluded.clock",
+        " wall_ms = excluded.wall_ms, clock = excluded.clock, sum = row_sum(cmd_id, digest,"
+        " excluded.final, excluded.body, excluded.wall_ms, excluded.clock)",
         (result.cmd_id, digest, result.outcome.final, body, result.wall_ms, result.clock),
     )
     if result.clock == "synced":
         _prune(connection, result.wall_ms)
-    added = _send(connection, result.cmd_id, final=result.outcome.final, body=body)
+    _send(connection, result.cmd_id, final=result.outcome.final, body=body)
     crashpoint.here("agent.result.before_commit")
-    return added
 
 
-def _send(connection: sqlite3.Connection, cmd_id: str, *, final: bool, body: str) -> int:
+def _send(connection: sqlite3.Connection, cmd_id: str, *, final: bool, body: str) -> None:
     """Queue anew under a fresh number, in place of what waited before."""
-    gone = connection.execute("DELETE FROM result WHERE cmd_id = ?", (cmd_id,)).rowcount
-    connection.execute("INSERT INTO result (cmd_id, final, body) VALUES (?, ?, ?)", (cmd_id, final, body))
-    return 1 - gone
+    connection.execute("DELETE FROM result WHERE cmd_id = ?", (cmd_id,))
+    connection.execute(
+        "INSERT INTO result (cmd_id, final, body, sum) VALUES (?1, ?2, ?3, row_sum(?1, ?2, ?3))",
+        (cmd_id, final, body),
+    )
 
 
 def _intend(connection: sqlite3.Connection, *, cmd_id: str, digest: str) -> None:
     connection.execute(
-        "INSERT INTO answered (cmd_id, digest, final, body, wall_ms, clock) VALUES (?, ?, 0, NULL, 0, 'unsynced')",
+        "INSERT INTO answered (cmd_id, digest, final, body, wall_ms, clock, sum)"
+        " VALUES (?1, ?2, 0, NULL, 0, 'unsynced', row_sum(?1, ?2, 0, NULL, 0, 'unsynced'))",
         (cmd_id, digest),
     )
     crashpoint.here("agent.intent.before_commit")

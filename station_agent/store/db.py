@@ -8,12 +8,14 @@ import fcntl
 import logging
 import os
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
 from station_agent.errors import AgentError
+from station_agent.store.sums import teach
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,10 +38,12 @@ class Schema:
     Attributes:
         migrations: SQL scripts; ``user_version`` counts those applied. Only ever append.
         synchronous: FULL where a commit must survive a power cut, NORMAL where the last seconds may be lost (D3).
+        functions: of one argument, that its scripts call beside ``row_sum``.
     """
 
     migrations: tuple[str, ...]
     synchronous: Literal["FULL", "NORMAL"]
+    functions: Mapping[str, Callable[[str], int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +153,9 @@ def _migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> None
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {schema.synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
+        teach(connection)
+        for name, function in schema.functions.items():
+            connection.create_function(name, 1, function, deterministic=True)
         applied = int(connection.execute("PRAGMA user_version").fetchone()[0])
         _refuse_newer(path, applied, known=len(schema.migrations))
         for number, script in enumerate(schema.migrations[applied:], start=applied + 1):

@@ -62,6 +62,11 @@ class Feed(Generic[T, R]):
         self._timer: threading.Timer | None = None
         self.dropped = 0
 
+    @property
+    def failing(self) -> bool:
+        """The disk refused the last time."""
+        return self._failing
+
     def put(self, item: T) -> bool:
         """Hand over an item and return at once; False when there are too many, and the item is lost."""
         with self._changed:

@@ -1,7 +1,8 @@
 """Events and results until the hub itself says it has them (safety.md D1, D2, C12). Lives in ``safety.db``.
 
 (station, install_id, seq) names an event for ever. ``seq`` is given in memory when the event happens and never again:
-the highest one ever stored is kept in a counter row, so deleting rows does not free their numbers.
+the highest one ever stored is kept in a counter row, so deleting rows does not free their numbers. A number above it is
+still in memory, or lost with an end of the process; below it, what has no row is gone for good.
 """
 
 import logging
@@ -16,9 +17,10 @@ from typing import Final
 import msgspec
 
 from firmware_config import crashpoint
-from firmware_config.vocabulary import EventKind
-from firmware_config.wire import Ack, Event, Result, Scalar
+from firmware_config.vocabulary import EventKind, Lane
+from firmware_config.wire import BATCH_LIMIT, Ack, Event, Result, Scalar, Span
 from station_agent.clock import Stamp
+from station_agent.store import event_rows
 from station_agent.store.answered import remember
 from station_agent.store.feed import Feed
 from station_agent.store.writer import Writer
@@ -27,6 +29,9 @@ _LOG = logging.getLogger(__name__)
 
 WAITING_LIMIT: Final = 10_000
 """Events held in memory while the disk refuses."""
+
+GONE_LIMIT: Final = 5 * BATCH_LIMIT
+"""Spans to tell; a hub that asks for more asks again."""
 
 DATA_LIMIT: Final = 2_048
 """Bytes of one event's data, so that a full batch can always be cut to fit one message."""
@@ -68,9 +73,20 @@ class _Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Change:
+class Tally:
+    """What is on disk, as of the last commit.
+
+    Attributes:
+        rows: events and results that wait.
+        oldest: when the oldest waiting event happened.
+        seq: the newest event ever stored.
+        kept_from: the oldest event that is there, waiting or not; 0 without one.
+    """
+
     rows: int
     oldest: Stamp | None
+    seq: int
+    kept_from: int
 
 
 class Outbox:
@@ -81,8 +97,13 @@ class Outbox:
         self._install_id = install_id
         self._on_rows = on_rows
         self._lock = threading.Lock()
-        self._seq, self._rows, self._oldest = writer.call(_begin)
+        self._tally = writer.call(_begin)
+        self._seq = self._tally.seq
         self._shown = 0
+        self._gone: list[Span] = []
+        self._again = 0
+        self._unpruned = 0
+        self._stamp: Stamp | None = None
         self._feed = Feed(writer, _keep, self._kept, limit=WAITING_LIMIT)
         self.foreign_acks = 0
 
@@ -90,6 +111,17 @@ class Outbox:
     def dropped(self) -> int:
         """Events and results lost because the disk refused for too long. Their numbers stay as gaps."""
         return self._feed.dropped
+
+    @property
+    def refused(self) -> bool:
+        """The disk refused the last time something was to be kept."""
+        return self._feed.failing
+
+    @property
+    def tally(self) -> Tally:
+        """What is on disk. Never touches it."""
+        with self._lock:
+            return self._tally
 
     def put_event(self, kind: EventKind, data: Mapping[str, Scalar], stamp: Stamp) -> None:
         """Keep one event. Returns at once."""
@@ -99,6 +131,7 @@ class Outbox:
             kept = {"too_large_bytes": size}
         with self._lock:
             self._seq += 1
+            self._stamp = stamp
             self._feed.put(
                 Event(
                     seq=self._seq,
@@ -126,19 +159,27 @@ class Outbox:
         """Wait until everything put before is committed; False when it is not in time."""
         return self._feed.barrier(timeout_s)
 
-    def events(self, limit: int, *, after: int = 0, upto: int = 2**53) -> list[Event]:
-        """Waiting events in order, ``after`` exclusive, ``upto`` inclusive."""
-        return self._writer.call(lambda connection: _events(connection, limit, after, upto))
+    def events(self, lane: Lane, limit: int, *, after: int = 0) -> list[Event]:
+        """Waiting events of a lane in order, ``after`` exclusive."""
+        return self._writer.call(lambda connection: event_rows.waiting(connection, lane, limit, after))
 
-    def results(self, limit: int, *, after: int = 0, upto: int = 2**53) -> list[Pending]:
-        """Waiting results in order. What was given out here may be acknowledged from now on."""
-        found = self._writer.call(lambda connection: _results(connection, limit, after, upto))
+    def events_of(self, seqs: Sequence[int]) -> list[Event]:
+        """Those of these that still wait, in order."""
+        return self._writer.call(lambda connection: event_rows.waiting_in(connection, seqs))
+
+    def results(self, limit: int, *, after: int = 0) -> list[Pending]:
+        """Waiting results in order, ``after`` exclusive. What was given out here may be acknowledged from now on."""
+        found = self._writer.call(lambda connection: _results(connection, limit, after))
         if found:
             self._shown = max(self._shown, found[-1].seq)
         return found
 
+    def results_of(self, seqs: Sequence[int]) -> list[Pending]:
+        """Those of these that still wait, in order."""
+        return self._writer.call(lambda connection: _results_of(connection, seqs))
+
     def acknowledge(self, ack: Ack) -> None:
-        """Forget what the hub has. Returns at once.
+        """Have what the hub has wait no more. Returns at once.
 
         A result that is not final stays, and so does one that was never given out: an acknowledgement of the first word
         must not remove the final one.
@@ -148,113 +189,121 @@ class Outbox:
             return
         if not ack.events and not ack.results:
             return
-        future = self._writer.submit(partial(_forget, ack=ack, shown=self._shown))
+        future = self._writer.submit(partial(self._forget, ack=ack, shown=self._shown))
         future.add_done_callback(self._forgotten)
+
+    def resend(self, first: int, last: int) -> None:
+        """Have events wait again, and remember which of them are gone. Returns at once."""
+        future = self._writer.submit(partial(_resend, first=first, last=last))
+        future.add_done_callback(self._resent)
+
+    def gone(self) -> list[Span]:
+        """Numbers the hub asked for that are gone for good, at most one message of them."""
+        with self._lock:
+            return self._gone[:BATCH_LIMIT]
+
+    def told(self, spans: Sequence[Span]) -> None:
+        """These were sent; when that is lost, the hub asks again."""
+        with self._lock:
+            self._gone = [span for span in self._gone if span not in spans]
 
     def backlog(self) -> Backlog:
         """What waits, as of the last commit. Never touches the disk."""
-        with self._lock:
-            return Backlog(self._rows, self._oldest)
+        tally = self.tally
+        return Backlog(tally.rows, tally.oldest)
 
     def close(self) -> None:
         """Store what waits in memory."""
         self._feed.close()
 
-    def _kept(self, change: _Change) -> None:
+    def take_again(self) -> int:
+        """The oldest event that was made to wait again since the last call; 0 without one."""
+        with self._lock:
+            again, self._again = self._again, 0
+            return again
+
+    def _kept(self, tally: Tally) -> None:
         crashpoint.here("agent.outbox.committed")
-        self._count(change)
+        self._set(tally)
         self._on_rows()
 
-    def _forgotten(self, future: Future[_Change]) -> None:
+    def _forget(self, connection: sqlite3.Connection, *, ack: Ack, shown: int) -> tuple[Tally, int]:
+        events = event_rows.acknowledge(connection, ack.events)
+        connection.executemany(
+            "DELETE FROM result WHERE cmd_id = ? AND final AND seq <= ?",
+            [(cmd_id, shown) for cmd_id in ack.results],
+        )
+        unpruned = self._unpruned + events
+        if unpruned >= event_rows.PRUNE_EVERY:
+            event_rows.prune(connection, self._stamp)
+            unpruned = 0
+        crashpoint.here("agent.ack.before_forget")
+        return _look(connection), unpruned
+
+    def _forgotten(self, future: Future[tuple[Tally, int]]) -> None:
         if (error := future.exception()) is None:
             crashpoint.here("agent.ack.forgotten")
-            self._count(future.result())
+            tally, self._unpruned = future.result()
+            self._set(tally)
         else:  # the rows stay and are sent again, which the hub does not mind
             _LOG.error("store_cannot_forget", extra={"error": repr(error)})
 
-    def _count(self, change: _Change) -> None:
+    def _resent(self, future: Future[tuple[event_rows.Resent, Tally]]) -> None:
+        if (error := future.exception()) is not None:
+            _LOG.error("store_cannot_resend", extra={"error": repr(error)})
+            return
+        resent, tally = future.result()
+        self._set(tally)
         with self._lock:
-            self._rows += change.rows
-            self._oldest = change.oldest
+            self._gone = [*self._gone, *(span for span in resent.gone if span not in self._gone)][:GONE_LIMIT]
+            if resent.oldest:
+                self._again = min(self._again or resent.oldest, resent.oldest)
+        self._on_rows()
+
+    def _set(self, tally: Tally) -> None:
+        with self._lock:
+            self._tally = tally
 
 
-def _begin(connection: sqlite3.Connection) -> tuple[int, int, Stamp | None]:
-    (seq,) = connection.execute("SELECT value FROM counter WHERE name = 'event_seq'").fetchone()
-    (rows,) = connection.execute(
-        "SELECT (SELECT count(*) FROM event) + (SELECT count(*) FROM result)"
-    ).fetchone()
-    return seq, rows, _oldest(connection)
+def _begin(connection: sqlite3.Connection) -> Tally:
+    event_rows.prune(connection, None)
+    return _look(connection)
 
 
-def _oldest(connection: sqlite3.Connection) -> Stamp | None:
-    row = connection.execute(
-        "SELECT boot_id, mono_ms, wall_ms, clock FROM event ORDER BY seq LIMIT 1"
-    ).fetchone()
-    return Stamp(*row) if row else None
-
-
-def _keep(connection: sqlite3.Connection, items: Sequence[Event | _Answer]) -> _Change:
-    rows = sum(
-        _keep_event(connection, item)
-        if isinstance(item, Event)
-        else remember(connection, item.result, digest=item.digest)
-        for item in items
+def _look(connection: sqlite3.Connection) -> Tally:
+    (results,) = connection.execute("SELECT count(*) FROM result").fetchone()
+    return Tally(
+        rows=event_rows.count_waiting(connection) + int(results),
+        oldest=event_rows.oldest_waiting(connection),
+        seq=event_rows.newest(connection),
+        kept_from=event_rows.kept_from(connection),
     )
-    return _Change(rows, _oldest(connection))
 
 
-def _keep_event(connection: sqlite3.Connection, event: Event) -> int:
-    connection.execute("UPDATE counter SET value = max(value, ?) WHERE name = 'event_seq'", (event.seq,))
-    # a batch that is run again finds its own rows
-    added = connection.execute(
-        "INSERT OR IGNORE INTO event (seq, kind, boot_id, mono_ms, wall_ms, clock, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            event.seq,
-            event.kind.value,
-            event.boot_id,
-            event.mono_ms,
-            event.wall_ms,
-            event.clock,
-            msgspec.json.encode(event.data).decode(),
-        ),
-    ).rowcount
-    crashpoint.here("agent.event.before_commit")
-    return added
+def _keep(connection: sqlite3.Connection, items: Sequence[Event | _Answer]) -> Tally:
+    for item in items:
+        if isinstance(item, Event):
+            event_rows.keep(connection, item)
+            crashpoint.here("agent.event.before_commit")
+        else:
+            remember(connection, item.result, digest=item.digest)
+    return _look(connection)
 
 
-def _events(connection: sqlite3.Connection, limit: int, after: int, upto: int) -> list[Event]:
+def _resend(connection: sqlite3.Connection, *, first: int, last: int) -> tuple[event_rows.Resent, Tally]:
+    return event_rows.resend(connection, first, last), _look(connection)
+
+
+def _results(connection: sqlite3.Connection, limit: int, after: int) -> list[Pending]:
     rows = connection.execute(
-        "SELECT seq, kind, boot_id, mono_ms, wall_ms, clock, data FROM event"
-        " WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
-        (after, upto, limit),
-    )
-    return [
-        Event(
-            seq=seq,
-            kind=EventKind(kind),
-            boot_id=boot_id,
-            mono_ms=mono_ms,
-            wall_ms=wall_ms,
-            clock=clock,
-            data=msgspec.json.decode(data),
-        )
-        for seq, kind, boot_id, mono_ms, wall_ms, clock, data in rows
-    ]
-
-
-def _results(connection: sqlite3.Connection, limit: int, after: int, upto: int) -> list[Pending]:
-    rows = connection.execute(
-        "SELECT seq, body FROM result WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?", (after, upto, limit)
+        "SELECT seq, body FROM result WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
     )
     return [Pending(seq, msgspec.json.decode(body, type=Result)) for seq, body in rows]
 
 
-def _forget(connection: sqlite3.Connection, *, ack: Ack, shown: int) -> _Change:
-    before = connection.total_changes
-    connection.executemany("DELETE FROM event WHERE seq = ?", [(seq,) for seq in ack.events])
-    connection.executemany(
-        "DELETE FROM result WHERE cmd_id = ? AND final AND seq <= ?",
-        [(cmd_id, shown) for cmd_id in ack.results],
+def _results_of(connection: sqlite3.Connection, seqs: Sequence[int]) -> list[Pending]:
+    rows = (
+        connection.execute("SELECT seq, body FROM result WHERE seq = ?", (seq,)).fetchone()
+        for seq in sorted(seqs)
     )
-    crashpoint.here("agent.ack.before_forget")
-    return _Change(before - connection.total_changes, _oldest(connection))
+    return [Pending(row[0], msgspec.json.decode(row[1], type=Result)) for row in rows if row]

@@ -1,4 +1,4 @@
-"""The station's two store files as one thing, and their tables.
+"""The station's two store files as one thing.
 
 ``safety.db`` holds events, results and answered orders, flushed to disk at every commit; ``telemetry.db`` holds
 readings. Each is opened, checked, and replaced when damaged, by itself; each has an ``install_id`` of its own, so a new
@@ -10,84 +10,17 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from firmware_config.vocabulary import EventKind
-from firmware_config.wire import Ack, Result, Scalar
+from firmware_config.wire import Ack, Result, Scalar, StorageStatus
 from station_agent.clock import Stamp
 from station_agent.core.commands import Known
 from station_agent.store.answered import Answered
-from station_agent.store.db import Schema
 from station_agent.store.outbox import Backlog, Outbox
+from station_agent.store.schema import SAFETY, TELEMETRY
+from station_agent.store.sums import row_sum
 from station_agent.store.telemetry import LINGER_S, Telemetry
 from station_agent.store.writer import Writer
-
-_COMMON: Final = """
-CREATE TABLE identity (
-    name TEXT CONSTRAINT pk_identity PRIMARY KEY,
-    value TEXT NOT NULL
-) STRICT;
-CREATE TABLE counter (
-    name TEXT CONSTRAINT pk_counter PRIMARY KEY,
-    value INTEGER NOT NULL CONSTRAINT ck_counter_value CHECK (value >= 0)
-) STRICT;
-"""
-
-SAFETY: Final = Schema(
-    synchronous="FULL",
-    migrations=(
-        _COMMON,
-        """
-INSERT INTO counter VALUES ('event_seq', 0);
-CREATE TABLE event (
-    seq INTEGER CONSTRAINT pk_event PRIMARY KEY,
-    kind TEXT NOT NULL,
-    data TEXT NOT NULL,
-    boot_id TEXT NOT NULL,
-    mono_ms INTEGER NOT NULL,
-    wall_ms INTEGER NOT NULL,
-    clock TEXT NOT NULL
-) STRICT;
-CREATE TABLE result (
-    seq INTEGER CONSTRAINT pk_result PRIMARY KEY AUTOINCREMENT,
-    cmd_id TEXT NOT NULL CONSTRAINT uq_result_cmd_id UNIQUE,
-    final INTEGER NOT NULL,
-    body TEXT NOT NULL
-) STRICT;
-CREATE TABLE answered (
-    id INTEGER CONSTRAINT pk_answered PRIMARY KEY AUTOINCREMENT,
-    cmd_id TEXT NOT NULL CONSTRAINT uq_answered_cmd_id UNIQUE,
-    digest TEXT NOT NULL,
-    final INTEGER NOT NULL,
-    body TEXT,
-    wall_ms INTEGER NOT NULL,
-    clock TEXT NOT NULL,
-    CONSTRAINT ck_answered_final_has_body CHECK (NOT final OR body IS NOT NULL)
-) STRICT;
-CREATE INDEX ix_answered_wall_ms ON answered (wall_ms) WHERE final AND clock = 'synced';
-CREATE INDEX ix_answered_open ON answered (id) WHERE NOT final;
-""",
-    ),
-)
-
-TELEMETRY: Final = Schema(
-    synchronous="NORMAL",
-    migrations=(
-        _COMMON,
-        """
-INSERT INTO counter VALUES ('reading_seq', 0), ('thinned', 0);
-CREATE TABLE reading (
-    seq INTEGER CONSTRAINT pk_reading PRIMARY KEY,
-    name TEXT NOT NULL,
-    value REAL NOT NULL,
-    boot_id TEXT NOT NULL,
-    mono_ms INTEGER NOT NULL,
-    wall_ms INTEGER NOT NULL,
-    clock TEXT NOT NULL
-) STRICT;
-""",
-    ),
-)
 
 
 class Store:
@@ -153,6 +86,29 @@ class Store:
         self.outbox.acknowledge(ack)
         self.telemetry.acknowledge(ack)
 
+    @property
+    def event_seq(self) -> int:
+        """Number of the newest event that is on disk. Never touches it."""
+        return self.outbox.tally.seq
+
+    @property
+    def kept_from(self) -> int:
+        """The oldest event that can still be sent again, acknowledged or not; 0 without one. Never touches the disk."""
+        return self.outbox.tally.kept_from
+
+    def resend(self, install_id: str, first: int, last: int) -> None:
+        """Send events ``first`` to ``last`` once more; what is gone for good the pump tells. Returns at once."""
+        if install_id == self.install_id:
+            self.outbox.resend(first, last)
+
+    def health(self) -> StorageStatus:
+        """How the disk is. Never touches it."""
+        return StorageStatus(
+            state="full" if self.outbox.refused else "ok",
+            events_lost=self.outbox.dropped,
+            readings_lost=self.telemetry.dropped,
+        )
+
     def backlog(self) -> Backlog:
         """Events and results that wait for the hub."""
         return self.outbox.backlog()
@@ -178,6 +134,9 @@ def _identity(writer: Writer) -> str:
 
 
 def _install_id(connection: sqlite3.Connection, *, fresh: str) -> str:
-    connection.execute("INSERT OR IGNORE INTO identity VALUES ('install_id', ?)", (fresh,))
+    connection.execute(
+        "INSERT OR IGNORE INTO identity (name, value, sum) VALUES ('install_id', ?, ?)",
+        (fresh, row_sum("install_id", fresh)),
+    )
     (install_id,) = connection.execute("SELECT value FROM identity WHERE name = 'install_id'").fetchone()
     return str(install_id)

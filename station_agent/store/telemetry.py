@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from firmware_config.wire import Ack, Reading
 from station_agent.clock import Stamp
@@ -20,6 +20,8 @@ ROW_LIMIT: Final = 100_000
 """Readings kept, about 15 MB: three days of ten sensors twice a minute."""
 
 WAITING_LIMIT: Final = 10_000
+_FIELDS: Final = "seq, name, value, boot_id, mono_ms, wall_ms, clock"
+
 LINGER_S: Final = 2.0
 """How long a reading may wait to share a commit with others (safety.md D11: each commit wears the card)."""
 
@@ -60,7 +62,7 @@ class Telemetry:
                 Reading(
                     seq=self._seq,
                     name=name,
-                    value=value,
+                    value=float(value),
                     boot_id=stamp.boot_id,
                     mono_ms=stamp.mono_ms,
                     wall_ms=stamp.wall_ms,
@@ -68,9 +70,13 @@ class Telemetry:
                 )
             )
 
-    def readings(self, limit: int, *, after: int = 0, upto: int = 2**53) -> list[Reading]:
-        """Waiting readings in order, ``after`` exclusive, ``upto`` inclusive."""
-        return self._writer.call(lambda connection: _readings(connection, limit, after, upto))
+    def readings(self, limit: int, *, after: int = 0) -> list[Reading]:
+        """Waiting readings in order, ``after`` exclusive."""
+        return self._writer.call(lambda connection: _readings(connection, limit, after))
+
+    def readings_of(self, seqs: Sequence[int]) -> list[Reading]:
+        """Those of these that still wait, in order."""
+        return self._writer.call(lambda connection: _readings_of(connection, seqs))
 
     def acknowledge(self, ack: Ack) -> None:
         """Forget what the hub has. Returns at once."""
@@ -99,8 +105,8 @@ def _begin(connection: sqlite3.Connection) -> tuple[int, int]:
 
 def _keep(connection: sqlite3.Connection, items: Sequence[Reading], *, row_limit: int) -> int:
     connection.executemany(
-        "INSERT OR IGNORE INTO reading (seq, name, value, boot_id, mono_ms, wall_ms, clock)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO reading (seq, name, value, boot_id, mono_ms, wall_ms, clock, sum)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, row_sum(?1, ?2, ?3, ?4, ?5, ?6, ?7))",
         [
             (item.seq, item.name, item.value, item.boot_id, item.mono_ms, item.wall_ms, item.clock)
             for item in items
@@ -133,18 +139,27 @@ def _thin(connection: sqlite3.Connection, row_limit: int) -> None:
     connection.execute("UPDATE counter SET value = value + ? WHERE name = 'thinned'", (gone,))
 
 
-def _readings(connection: sqlite3.Connection, limit: int, after: int, upto: int) -> list[Reading]:
+def _readings(connection: sqlite3.Connection, limit: int, after: int) -> list[Reading]:
     rows = connection.execute(
-        "SELECT seq, name, value, boot_id, mono_ms, wall_ms, clock FROM reading"
-        " WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
-        (after, upto, limit),
+        f"SELECT {_FIELDS} FROM reading WHERE seq > ? ORDER BY seq LIMIT ?",
+        (after, limit),
     )
-    return [
-        Reading(
-            seq=seq, name=name, value=value, boot_id=boot_id, mono_ms=mono_ms, wall_ms=wall_ms, clock=clock
-        )
-        for seq, name, value, boot_id, mono_ms, wall_ms, clock in rows
-    ]
+    return [_reading(row) for row in rows]
+
+
+def _readings_of(connection: sqlite3.Connection, seqs: Sequence[int]) -> list[Reading]:
+    rows = (
+        connection.execute(f"SELECT {_FIELDS} FROM reading WHERE seq = ?", (seq,)).fetchone()
+        for seq in sorted(seqs)
+    )
+    return [_reading(row) for row in rows if row]
+
+
+def _reading(row: Sequence[Any]) -> Reading:
+    seq, name, value, boot_id, mono_ms, wall_ms, clock = row
+    return Reading(
+        seq=seq, name=name, value=value, boot_id=boot_id, mono_ms=mono_ms, wall_ms=wall_ms, clock=clock
+    )
 
 
 def _forget(connection: sqlite3.Connection, *, ack: Ack) -> None:

@@ -7,17 +7,18 @@ from station_agent.link.connection import pause_s
 from station_agent.link.lanes import SIZE_TARGET, Flight, Lane, TokenBucket, resend_s
 
 
-def a_lane(size: int = 1000) -> Lane[int]:
+def a_lane(size: int = 1000, rows: int = 1000) -> Lane[int]:
     return Lane(
+        title="access",
         topic=Topic.EVENT,
         install_id="1" * 32,
-        fetch=lambda limit, after, upto: list(range(after + 1, min(upto, after + limit) + 1)),
+        fetch=lambda limit, after: list(range(after + 1, min(rows, after + limit) + 1)),
+        fetch_these=sorted,
         number=lambda row: row,
         name=lambda row: row,
         pack=lambda rows: b"x" * size * len(rows),
         page=200,
         room=4,
-        metered=True,
     )
 
 
@@ -34,22 +35,38 @@ def test_a_single_large_row_travels_alone() -> None:
 
 def test_a_message_is_done_once_every_row_of_it_is_acknowledged() -> None:
     lane = a_lane()
-    lane.flights = [
-        Flight(first=1, last=2, waiting={1, 2}, due_s=5.0),
-        Flight(first=3, last=3, waiting={3}, due_s=4.0),
-    ]
+    lane.flights = [Flight(waiting={1: 1, 2: 2}, due_s=5.0), Flight(waiting={3: 3}, due_s=4.0)]
     assert lane.due_s() == 4.0
     lane.acknowledged([1, 3, 99])
-    assert [(flight.first, flight.waiting) for flight in lane.flights] == [(1, {2})]
+    assert [flight.waiting for flight in lane.flights] == [{2: 2}]
     lane.acknowledged([2])
     assert lane.due_s() is None
 
 
 def test_a_new_connection_begins_again_at_the_oldest_row() -> None:
     lane = a_lane()
-    lane.cursor, lane.flights = 7, [Flight(first=1, last=7, waiting={7}, due_s=0.0)]
+    lane.cursor, lane.flights = 7, [Flight(waiting={7: 7}, due_s=0.0)]
     lane.reset(is_open=True)
     assert (lane.open, lane.fresh, lane.cursor, lane.flights) == (True, True, 0, [])
+
+
+def test_going_back_skips_what_is_on_its_way() -> None:
+    lane = a_lane(rows=6)
+    lane.sent([1, 2, 3, 4, 5, 6], now_s=0.0)
+    lane.acknowledged([1, 2, 4])
+    lane.rewind(2)
+    assert list(lane.next_rows()) == [2, 4]
+    lane.sent([2, 4], now_s=0.0)
+    assert list(lane.next_rows()) == []
+    assert (lane.fresh, lane.cursor) == (False, 6)
+
+
+def test_what_may_not_wait_goes_into_bounded_debt() -> None:
+    bucket = TokenBucket(rate=20, burst=3)
+    assert bucket.wait_s(100.0) == 0
+    for _ in range(100):
+        bucket.take()
+    assert bucket.wait_s(100.0) == pytest.approx(4 / 20)
 
 
 def test_the_wait_for_an_acknowledgement_doubles_up_to_a_minute() -> None:

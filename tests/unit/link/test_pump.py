@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from firmware_config.signing import Signer, Verifier, encode_public
 from firmware_config.topics import Topic
-from firmware_config.vocabulary import EventKind, Outcome
+from firmware_config.vocabulary import EventKind, Lane, Outcome
 from firmware_config.wire import Ack, EventBatch, Result, TelemetryBatch, decode
 from station_agent.clock import Stamp
 from station_agent.link import lanes
@@ -181,6 +181,7 @@ def test_a_new_connection_gets_everything_unacknowledged_from_the_oldest(bench: 
     bench.pump.connected(BOTH, up=True)
     bench.put(2)
     assert bench.wire.batch() == [1, 2]
+    bench.quiet()
     bench.pump.connected(BOTH, up=False)
     bench.put(1)
     bench.pump.connected(BOTH, up=True)
@@ -200,13 +201,13 @@ def test_a_line_that_fails_in_between_is_not_hammered(bench: Bench) -> None:
 
 def test_no_more_than_the_lanes_room_is_unacknowledged(bench: Bench) -> None:
     bench.pump.connected(BOTH, up=True)
-    for number in range(1, pump_module.ROOM[Topic.EVENT] + 1):
+    for number in range(1, pump_module.EVENT_ROOM[Lane.ACCESS] + 1):
         bench.put(1)
         assert bench.wire.batch() == [number]
     bench.put(3)
     bench.quiet()
     bench.ack(events=[1])
-    assert bench.wire.batch() == [17, 18, 19]
+    assert bench.wire.batch() == [9, 10, 11]
 
 
 def test_a_station_back_from_an_outage_sends_no_more_than_its_rate(bench: Bench) -> None:
@@ -250,3 +251,41 @@ def test_readings_have_a_lane_of_their_own(bench: Bench) -> None:
     bench.ack(readings=[1], install_id=bench.store.telemetry.install_id)
     bench.later(1000)
     bench.quiet()
+
+
+def test_events_asked_for_again_are_sent_once_more_and_what_is_gone_is_told(bench: Bench) -> None:
+    bench.pump.connected(BOTH, up=True)
+    bench.put(3)
+    assert bench.wire.batch() == [1, 2, 3]
+    bench.ack(events=[1, 2])
+    bench.store.outbox._seq += 2  # lost while the disk refused
+    bench.put(1)
+    assert bench.wire.batch() == [6]
+    bench.store.resend(bench.store.install_id, 1, 99)
+    payloads = [bench.wire.sent.get(timeout=10)[1] for _ in range(2)]
+    batches = [decode(payload, EventBatch, station=STATION) for payload in payloads]
+    told, again = sorted(batches, key=lambda batch: len(batch.items))
+    assert ([(span.first, span.last) for span in told.gone], told.items) == ([(4, 5)], [])
+    assert [event.seq for event in again.items] == [1, 2], "3 and 6 are still on their way"
+    bench.ack(events=[1, 2, 3, 6])
+    bench.later(1000)
+    bench.quiet()
+
+
+def test_an_alarm_goes_before_the_backlog_of_all_others_and_waits_for_no_token(bench: Bench) -> None:
+    bench.put(2000)
+    bench.store.put_event(EventKind.STATION_STARTED, {}, stamp())
+    for _ in range(3):
+        bench.store.put_event(EventKind.TAMPER_OPENED, {}, stamp())
+    assert bench.store.barrier(10)
+    bench.pump.connected(BOTH, up=True)
+    assert bench.wire.batch() == [2002, 2003, 2004]
+    while (batch := bench.wire.batch()) and batch[-1] < 2000:
+        bench.ack(events=batch)
+        bench.later(1 / pump_module.RATE)
+    assert bench.wire.batch() == [2001]
+    for number in range(2005, 2005 + int(pump_module.RATE)):
+        bench.store.put_event(EventKind.TAMPER_OPENED, {}, stamp())
+        assert bench.store.barrier(10)
+        assert bench.wire.batch() == [number]
+        bench.ack(events=[number])

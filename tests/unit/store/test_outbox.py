@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from firmware_config.vocabulary import EventKind
+from firmware_config.vocabulary import EventKind, Lane
 from firmware_config.wire import Ack, Scalar
 from station_agent.store import feed as feed_module
 from station_agent.store import outbox as outbox_module
@@ -39,7 +39,7 @@ def ack(store: Store, *seqs: int, install_id: str | None = None) -> None:
 
 def waiting(store: Store) -> list[tuple[int, object]]:
     assert store.barrier(10)
-    return [(event.seq, event.data["n"]) for event in store.outbox.events(1000)]
+    return [(event.seq, event.data["n"]) for event in store.outbox.events(Lane.ACCESS, 1000)]
 
 
 class OutboxBesideDict(RuleBasedStateMachine):
@@ -108,18 +108,18 @@ def test_pages_follow_each_other_without_gap_or_overlap(store: Store) -> None:
         put(store, number)
     assert store.barrier(10)
     pages, after = [], 0
-    while page := store.outbox.events(3, after=after):
+    while page := store.outbox.events(Lane.ACCESS, 3, after=after):
         pages.append([event.seq for event in page])
         after = page[-1].seq
     assert pages == [[1, 2, 3], [4, 5, 6], [7]]
-    assert [event.seq for event in store.outbox.events(9, after=2, upto=4)] == [3, 4]
+    assert [event.seq for event in store.outbox.events_of([4, 3, 99])] == [3, 4]
 
 
 def test_an_event_keeps_its_stamp_and_data(store: Store) -> None:
     data: dict[str, Scalar] = {"text": "门", "number": 1.5, "flag": True, "none": None}
     store.put_event(EventKind.ACCESS_GRANTED, data, stamp(42, synced=True))
     assert store.barrier(10)
-    (event,) = store.outbox.events(1)
+    (event,) = store.outbox.events(Lane.ACCESS, 1)
     assert (event.kind, event.data, event.mono_ms, event.clock) == (
         EventKind.ACCESS_GRANTED,
         data,
@@ -131,7 +131,7 @@ def test_an_event_keeps_its_stamp_and_data(store: Store) -> None:
 def test_data_too_large_for_a_message_is_replaced_by_its_size(store: Store) -> None:
     store.put_event(KIND, {"text": "x" * 5000}, stamp())
     assert store.barrier(10)
-    assert store.outbox.events(1)[0].data == {"too_large_bytes": 5011}
+    assert store.outbox.events(Lane.ACCESS, 1)[0].data == {"too_large_bytes": 5011}
 
 
 def test_the_backlog_tells_number_and_age(store: Store) -> None:

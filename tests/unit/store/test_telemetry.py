@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from firmware_config.wire import Ack
-from station_agent.store.store import TELEMETRY, Store
+from station_agent.store.schema import TELEMETRY
+from station_agent.store.store import Store
 from station_agent.store.telemetry import Telemetry
 from station_agent.store.writer import Writer
 from tests.support.station_store import STATION, open_store, stamp

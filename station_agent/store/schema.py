@@ -1,0 +1,121 @@
+"""The tables of the station's two store files. Scripts are only ever appended."""
+
+from typing import Final
+
+from firmware_config.vocabulary import EventKind, Lane, lane_of
+from station_agent.store.db import Schema
+from station_agent.store.sums import MIRRORED, summed
+
+EVENT_COLUMNS: Final = ("seq", "kind", "data", "boot_id", "mono_ms", "wall_ms", "clock", "lane", "waiting")
+RESULT_COLUMNS: Final = ("cmd_id", "final", "body")
+ANSWERED_COLUMNS: Final = ("cmd_id", "digest", "final", "body", "wall_ms", "clock")
+BOOT_COLUMNS: Final = ("boot_id", "mono_ms", "wall_ms")
+READING_COLUMNS: Final = ("seq", "name", "value", "boot_id", "mono_ms", "wall_ms", "clock")
+
+
+_KINDS: Final = frozenset(kind.value for kind in EventKind)
+
+
+def lane_number(kind: str) -> int:
+    """In SQL: where an event waits; a kind that no longer exists goes last."""
+    return lane_of(EventKind(kind)) if kind in _KINDS else Lane.AUDIT
+
+
+_COMMON: Final = """
+CREATE TABLE identity (
+    name TEXT CONSTRAINT pk_identity PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT;
+CREATE TABLE counter (
+    name TEXT CONSTRAINT pk_counter PRIMARY KEY,
+    value INTEGER NOT NULL CONSTRAINT ck_counter_value CHECK (value >= 0)
+) STRICT;
+"""
+
+_BOOT: Final = f"""
+CREATE TABLE boot (
+    boot_id TEXT CONSTRAINT pk_boot PRIMARY KEY,
+    mono_ms INTEGER NOT NULL,
+    wall_ms INTEGER NOT NULL
+) STRICT;
+{summed("boot", BOOT_COLUMNS)}
+"""
+
+SAFETY: Final = Schema(
+    synchronous="FULL",
+    functions={"lane_number": lane_number},
+    migrations=(
+        _COMMON,
+        """
+INSERT INTO counter VALUES ('event_seq', 0);
+CREATE TABLE event (
+    seq INTEGER CONSTRAINT pk_event PRIMARY KEY,
+    kind TEXT NOT NULL,
+    data TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    mono_ms INTEGER NOT NULL,
+    wall_ms INTEGER NOT NULL,
+    clock TEXT NOT NULL
+) STRICT;
+CREATE TABLE result (
+    seq INTEGER CONSTRAINT pk_result PRIMARY KEY AUTOINCREMENT,
+    cmd_id TEXT NOT NULL CONSTRAINT uq_result_cmd_id UNIQUE,
+    final INTEGER NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+CREATE TABLE answered (
+    id INTEGER CONSTRAINT pk_answered PRIMARY KEY AUTOINCREMENT,
+    cmd_id TEXT NOT NULL CONSTRAINT uq_answered_cmd_id UNIQUE,
+    digest TEXT NOT NULL,
+    final INTEGER NOT NULL,
+    body TEXT,
+    wall_ms INTEGER NOT NULL,
+    clock TEXT NOT NULL,
+    CONSTRAINT ck_answered_final_has_body CHECK (NOT final OR body IS NOT NULL)
+) STRICT;
+CREATE INDEX ix_answered_wall_ms ON answered (wall_ms) WHERE final AND clock = 'synced';
+CREATE INDEX ix_answered_open ON answered (id) WHERE NOT final;
+""",
+        f"""
+{MIRRORED}
+ALTER TABLE event ADD COLUMN lane INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE event ADD COLUMN waiting INTEGER NOT NULL DEFAULT 1;
+UPDATE event SET lane = lane_number(kind);
+CREATE INDEX ix_event_waiting ON event (lane, seq) WHERE waiting;
+{summed("event", EVENT_COLUMNS)}
+INSERT INTO counter (name, value)
+    SELECT 'waiting_' || value, (SELECT count(*) FROM event WHERE lane = value)
+    FROM (SELECT 0 AS value UNION SELECT 1 UNION SELECT 2);
+CREATE TRIGGER tr_event_waits AFTER INSERT ON event WHEN new.waiting
+    BEGIN UPDATE counter SET value = value + 1 WHERE name = 'waiting_' || new.lane; END;
+CREATE TRIGGER tr_event_marked AFTER UPDATE OF waiting ON event WHEN new.waiting <> old.waiting
+    BEGIN UPDATE counter SET value = value + new.waiting - old.waiting WHERE name = 'waiting_' || new.lane; END;
+CREATE TRIGGER tr_event_gone AFTER DELETE ON event WHEN old.waiting
+    BEGIN UPDATE counter SET value = value - 1 WHERE name = 'waiting_' || old.lane; END;
+{summed("result", RESULT_COLUMNS)}
+{summed("answered", ANSWERED_COLUMNS)}
+{_BOOT}
+INSERT INTO counter (name, value) VALUES ('events_lost', 0);
+""",
+    ),
+)
+
+TELEMETRY: Final = Schema(
+    synchronous="NORMAL",
+    migrations=(
+        _COMMON,
+        """
+INSERT INTO counter VALUES ('reading_seq', 0), ('thinned', 0);
+CREATE TABLE reading (
+    seq INTEGER CONSTRAINT pk_reading PRIMARY KEY,
+    name TEXT NOT NULL,
+    value REAL NOT NULL,
+    boot_id TEXT NOT NULL,
+    mono_ms INTEGER NOT NULL,
+    wall_ms INTEGER NOT NULL,
+    clock TEXT NOT NULL
+) STRICT;
+""",
+        MIRRORED + summed("reading", READING_COLUMNS),
+    ),
+)
