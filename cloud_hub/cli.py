@@ -17,6 +17,7 @@ from cloud_hub.errors import CallerError, HubError, Invalid
 from cloud_hub.settings import Hub
 from firmware_config import crashpoint
 from firmware_config.load import ConfigError
+from firmware_config.turns import take_short_turns
 
 _LOG = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ def bridge(hub: Hub, supervisor: int | None) -> None:
     _begin(hub, supervisor)
     log.set_up("bridge")
     _arm()
+    take_short_turns()
     metrics.prepare(hub.data_dir)
     from cloud_hub.bridge import service  # noqa: PLC0415 (counters look for their folder when imported)
 

@@ -20,6 +20,7 @@ from granian.log import LogLevels
 from cloud_hub import context
 from cloud_hub.app import create_app, secret_key
 from cloud_hub.settings import Hub
+from firmware_config.turns import take_short_turns
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -76,6 +77,7 @@ def _load(hub: Hub, supervisor: int) -> Callable[..., Any]:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:
         os._exit(1)  # it died before the line above
+    take_short_turns()
     app = create_app(hub)
     _end_streams_on_signals(app)
     return app

@@ -15,6 +15,7 @@ from firmware_config import crashpoint
 from firmware_config.load import ConfigError
 from firmware_config.signing import encode_public, load_private_key, new_private_key
 from firmware_config.station import Station, StationConfig, load_station
+from firmware_config.turns import take_short_turns
 from station_agent import log
 from station_agent.errors import AgentError
 
@@ -78,6 +79,7 @@ def run(
     log.set_up(verbose=verbose)
     if crashpoint.arm(os.environ.get(crashpoint.VARIABLE)):
         _LOG.critical("armed_to_die", extra={"at": os.environ[crashpoint.VARIABLE]})
+    take_short_turns()
     run_station(load_station(config), simulate=simulate, trace=trace, control=control, synced=synced)
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from tests.benchmarks import faces, identification, loop, pipeline, ways
+from tests.benchmarks import faces, identification, loop, pipeline, unlock, ways
 from tests.benchmarks.report import Row, heading, table
 
 SEED: Final = 1
@@ -12,6 +12,7 @@ PARTS: Final[dict[str, tuple[str, Callable[[], list[Row]]]]] = {
     "faces": ("Face engines", faces.measure),
     "identification": ("Identification, by the number of people enrolled", identification.measure),
     "pipeline": ("Speed of a visit, and the agent at rest", pipeline.measure),
+    "unlock": ("Unlock, from the click to the relay's edge", unlock.measure),
     "ways": ("Ways in", ways.measure),
     "loop": ("The whole loop, in the demo", loop.measure),
 }

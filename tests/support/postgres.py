@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -30,9 +31,9 @@ def _binaries() -> Path | None:
 
 
 class Server:
-    """A server in a folder of its own, without durability: it never outlives the tests."""
+    """A server in a folder of its own. For tests without durability, which it never outlives; for benchmarks with it."""
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self, binaries: Path, *, durable: bool = False) -> None:
         self.port = free_port()
         self._user = UNPRIVILEGED if os.geteuid() == 0 else None
         self._folder = Path(tempfile.mkdtemp(prefix="yizhan-pg-"))
@@ -41,7 +42,9 @@ class Server:
         self._log = (self._folder / "log").open("wb")
         data = self._folder / "data"
         self._run(binaries / "initdb", "-D", data, "-U", "yizhan", "-A", "trust", "-E", "UTF8", "-N").wait()
-        options = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"]
+        options = ["max_connections=200"]
+        if not durable:
+            options += ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
         self._process = self._run(
             *(binaries / "postgres", "-D", data, "-h", "127.0.0.1", "-p", self.port, "-k", self._folder),
             *(word for option in options for word in ("-c", option)),
@@ -95,14 +98,23 @@ class Server:
                 return
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Server]:
+@contextmanager
+def open_server(*, durable: bool = False) -> Iterator[Server]:
+    """A running server, gone afterwards."""
     binaries = _binaries()
     require(binaries, "no PostgreSQL server; on Debian: apt-get install postgresql")
     assert binaries is not None
-    server = Server(binaries)
-    yield server
-    server.close()
+    server = Server(binaries, durable=durable)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    with open_server() as server:
+        yield server
 
 
 @pytest.fixture
