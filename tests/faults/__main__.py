@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults import report
+from tests.faults.processes import kills
 from tests.faults.report import Campaign, Report
 
 SEED: Final = 1
@@ -35,7 +36,9 @@ class Entry:
     quick_n: int
 
 
-CAMPAIGNS: Final[dict[str, Entry]] = {}
+CAMPAIGNS: Final[dict[str, Entry]] = {
+    "kills": Entry(kills, full_n=1_000, quick_n=30),
+}
 
 
 def main(arguments: Sequence[str], *, campaigns: Mapping[str, Entry] = CAMPAIGNS) -> int:

@@ -47,6 +47,10 @@ class Part:
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def died(self) -> bool:
+        """It was started and has ended, not by our hand."""
+        return self._process is not None and self._process.poll() is not None
+
     def launch(
         self,
         *,

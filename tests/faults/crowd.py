@@ -1,0 +1,80 @@
+"""People before a rig: they click, watch what becomes of it, walk through doors that open and force some that do not."""
+
+import random
+import threading
+import time
+from collections import deque
+from typing import Final
+
+from tests.faults.rig import DOORS, Station
+from tests.faults.witness import Witness
+
+PER_DOOR: Final = 3
+"""Orders a minute that the hub takes for a door; a few more are tried."""
+
+
+class Crowd:
+    """One thread for a station, from ``start`` to ``stop``; may start again."""
+
+    def __init__(self, witness: Witness, station: Station, *, seed: int) -> None:
+        self._witness = witness
+        self._station = station
+        self._random = random.Random(seed)  # noqa: S311 (a seed, no secret)
+        self._clicked: dict[str, deque[float]] = {door: deque(maxlen=PER_DOOR) for door in DOORS}
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.fault: BaseException | None = None
+
+    def start(self) -> None:
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._run, name=f"crowd-{self._station.id}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(60)
+        if self.fault is not None:
+            raise self.fault
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._scene()
+        except BaseException as error:  # noqa: BLE001 (told to whoever stops the crowd)
+            self.fault = error
+
+    def _scene(self) -> None:
+        free = [door for door in DOORS if self._may_click(door)]
+        act = self._random.random()
+        if free and act < 0.7:
+            door = self._random.choice(free)
+            self._clicked[door].append(time.monotonic())
+            self._visit(door, walks=self._random.random() < 0.6)
+        elif act < 0.9:
+            self._swing(self._random.choice(DOORS))
+        else:
+            self._station.does(op="mains", up=self._random.random() < 0.5)
+        self._stopping.wait(0.02)
+
+    def _may_click(self, door: str) -> bool:
+        clicks = self._clicked[door]
+        return len(clicks) < PER_DOOR or time.monotonic() - clicks[0] > 60
+
+    def _visit(self, door: str, *, walks: bool) -> None:
+        command = self._witness.order(self._station, door)
+        until_s = time.monotonic() + 1.5
+        opened = False
+        while not self._stopping.is_set() and time.monotonic() < until_s:
+            if command is not None and (shown := self._witness.look(command)) and shown.final:
+                break
+            if not opened and walks and self._station.levels().get(f"relay:{door}"):
+                opened = self._witness.open_door(self._station, door)
+            self._stopping.wait(0.05)
+        if opened:
+            self._station.does(op="contact", door=door, open=False)
+
+    def _swing(self, door: str) -> None:
+        """Without any order: forced, or held shut by nobody's fault."""
+        self._witness.open_door(self._station, door)
+        self._station.does(op="contact", door=door, open=False)
