@@ -8,6 +8,7 @@ has_browser() { command -v chromium > /dev/null || command -v chromium-browser >
 
 missing=()
 [ -x /usr/sbin/mosquitto ] || command -v mosquitto > /dev/null || missing+=(mosquitto)
+command -v mosquitto_pub > /dev/null || missing+=(mosquitto-clients)
 compgen -G '/usr/lib/postgresql/*/bin/postgres' > /dev/null || command -v postgres > /dev/null || missing+=(postgresql)
 has_browser || missing+=(chromium)
 has_fonts || missing+=(fonts-noto-cjk)
