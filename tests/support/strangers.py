@@ -152,7 +152,8 @@ class Crt:
             done = self._client.publish(packet).result(LIMIT_S)
         except Exception:  # noqa: BLE001 (it raises bare exceptions)
             return False
-        return done.puback is None or done.puback.reason_code < mqtt5.PubackReasonCode.UNSPECIFIED_ERROR
+        code = None if done.puback is None else done.puback.reason_code  # of QoS 0 there is none
+        return code is None or code < mqtt5.PubackReasonCode.UNSPECIFIED_ERROR
 
     def listen(self, topic_filter: str, heard: Heard) -> None:
         self._heard.append((topic_filter, heard))
