@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults import report
+from tests.faults.model import search
 from tests.faults.processes import kills
 from tests.faults.report import Campaign, Report
 
@@ -37,6 +38,7 @@ class Entry:
 
 
 CAMPAIGNS: Final[dict[str, Entry]] = {
+    "model": Entry(search.run, full_n=100_000, quick_n=2_000),
     "kills": Entry(kills, full_n=1_000, quick_n=30),
 }
 

@@ -1,0 +1,142 @@
+"""A station's store with its crash semantics: what is committed stays, what waits in memory is gone.
+
+It does as ``store/answered.py`` and ``store/outbox.py`` do; ``tests/unit/faults/test_model_disk.py`` holds it to that.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
+
+from firmware_config.vocabulary import Outcome
+from firmware_config.wire import Evidence, Result
+from station_agent.clock import Stamp
+from station_agent.core.commands import Known
+
+
+@dataclass(slots=True)
+class Row:
+    """One order on the disk."""
+
+    digest: str
+    final: bool
+    body: Result | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Intend:
+    cmd_id: str
+    digest: str
+    on_done: Callable[[bool], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Keep:
+    result: Result
+    digest: str
+
+
+_Job: TypeAlias = _Intend | _Keep
+
+
+class Disk:
+    """One file. Jobs wait until ``flush`` commits them, as the writer's thread would."""
+
+    def __init__(self, install_id: str) -> None:
+        self.install_id = install_id
+        self.full = False
+        self.rows: dict[str, Row] = {}
+        self.outbox: dict[str, tuple[int, Result]] = {}
+        self.jobs: deque[_Job] = deque()
+        self.fresh = False
+        self._seq = 0
+
+    @property
+    def can_flush(self) -> bool:
+        """Something waits that the disk has an answer to."""
+        return any(isinstance(job, _Intend) or not self.full for job in self.jobs)
+
+    def commit_intent(self, cmd_id: str, digest: str, on_done: Callable[[bool], None]) -> None:
+        """Hand in an intent."""
+        self.jobs.append(_Intend(cmd_id, digest, on_done))
+
+    def put_result(self, result: Result, *, digest: str = "") -> None:
+        """Hand in a result."""
+        self.jobs.append(_Keep(result, digest))
+
+    def flush(self, most: int = 1_000) -> None:
+        """Commit what waits, in order; a full disk refuses intents, and results wait on."""
+        waiting, self.jobs = self.jobs, deque()
+        for _ in range(min(most, len(waiting))):
+            job = waiting.popleft()
+            if isinstance(job, _Intend):
+                job.on_done(self._intend(job))
+            elif self.full:
+                self.jobs.append(job)
+            else:
+                self._keep(job)
+        self.jobs.extend(waiting)
+
+    def crash(self, kept: int) -> None:
+        """The process dies: the first ``kept`` jobs made it to the disk, unheard; the others are gone."""
+        for job in list(self.jobs)[:kept]:
+            if isinstance(job, _Intend):
+                self._intend(job)
+            elif not self.full:
+                self._keep(job)
+        self.jobs.clear()
+
+    def open(self, blank: Result) -> dict[str, Known]:
+        """Start again: what was cut off becomes INTERRUPTED. Returns all answers."""
+        for cmd_id, row in list(self.rows.items()):
+            if not row.final:
+                evidence = row.body.evidence if row.body else Evidence()
+                result = msgspec.structs.replace(blank, cmd_id=cmd_id, evidence=evidence)
+                self._keep(_Keep(result, ""))
+        return {
+            cmd_id: Known(row.digest, row.body) for cmd_id, row in self.rows.items() if row.final and row.body
+        }
+
+    def forget(self, cmd_id: str, *, shown: int) -> None:
+        """The hub has it."""
+        found = self.outbox.get(cmd_id)
+        if found is not None and found[1].outcome.final and found[0] <= shown:
+            del self.outbox[cmd_id]
+
+    def _intend(self, job: _Intend) -> bool:
+        if self.full or job.cmd_id in self.rows:
+            return False
+        self.rows[job.cmd_id] = Row(job.digest, final=False, body=None)
+        return True
+
+    def _keep(self, job: _Keep) -> None:
+        cmd_id = job.result.cmd_id
+        row = self.rows.get(cmd_id)
+        body = job.result
+        if row is not None and row.final and row.body is not None:
+            body = row.body
+        elif row is not None:
+            row.final, row.body = body.outcome.final, body
+        else:
+            self.rows[cmd_id] = Row(job.digest, final=body.outcome.final, body=body)
+        self._seq += 1
+        self.outbox.pop(cmd_id, None)
+        self.outbox[cmd_id] = (self._seq, body)
+        self.fresh = True
+
+
+def blank(station: str, install_id: str, at: Stamp) -> Result:
+    """The result of an order that a crash cut off."""
+    return Result(
+        station=station,
+        cmd_id="0" * 32,
+        install_id=install_id,
+        boot_id=at.boot_id,
+        mono_ms=at.mono_ms,
+        wall_ms=at.wall_ms,
+        clock=at.trust,
+        outcome=Outcome.INTERRUPTED,
+        code="restarted",
+    )

@@ -1,0 +1,102 @@
+"""Runs the machine: so many histories of one seed, generated only, nothing shrunk and nothing remembered."""
+
+import io
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.faults.model.machine import machine
+from tests.faults.model.world import Violation, World
+from tests.faults.report import Campaign, Figure
+
+STEPS: Final = 24
+SHARD: Final = 2_000
+"""Histories of one process and one seed: Hypothesis remembers every one it made."""
+
+SHOWN: Final = ("final ", "rule ", "tamper ", "click ", "station refused ", "hub refused ")
+
+
+@dataclass(slots=True)
+class Found:
+    """What a run saw.
+
+    Attributes:
+        tally: how often each rule ran, each final state was reached, and so on.
+        violation: the first, or None.
+        history: that led to it.
+    """
+
+    tally: Counter[str]
+    violation: str | None = None
+    history: str = ""
+
+
+def search(
+    n: int, first_seed: int, *, make: Callable[..., World] = World, steps: int = STEPS, shrink: bool = False
+) -> Found:
+    """Run ``n`` histories, or until the first that breaks an invariant."""
+    made = machine(make)
+    phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
+    how = settings(
+        max_examples=n,
+        stateful_step_count=steps,
+        phases=phases,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+        report_multiple_bugs=False,
+    )
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said):
+            run_state_machine_as_test(seed(first_seed)(made), settings=how)
+    except Violation as violation:
+        notes = "\n".join(getattr(violation, "__notes__", ()))
+        return Found(made.tally, str(violation), said.getvalue() + notes)
+    return Found(made.tally)
+
+
+def run(n: int, first_seed: int, folder: Path) -> Campaign:
+    """The campaign: shards over all cores."""
+    started_s = time.monotonic()
+    shards = [min(SHARD, n - start) for start in range(0, n, SHARD)]
+    seeds = [first_seed * 100_000 + index for index in range(len(shards))]
+    whole: Counter[str] = Counter()
+    violations = []
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        for number, found in zip(seeds, pool.map(search, shards, seeds), strict=True):
+            whole += found.tally
+            if found.violation is not None:
+                violations.append(f"seed {number}: {found.violation}")
+                (folder / f"history-{number}.txt").write_text(f"{found.violation}\n{found.history}\n")
+    (folder / "tally.txt").write_text("".join(f"{name}\t{count}\n" for name, count in sorted(whole.items())))
+    seconds = time.monotonic() - started_s
+    return Campaign(
+        "model", whole["histories"], first_seed, violations, figures(whole, len(seeds), seconds), seconds
+    )
+
+
+def figures(tally: Counter[str], seeds: int, seconds: float) -> dict[str, Figure]:
+    """What a reader needs to believe that the histories were worth something."""
+    told: dict[str, Figure] = {
+        "rules": sum(name.startswith("rule ") for name in tally),
+        "steps": tally["steps"],
+        "seeds": seeds,
+        "ms per history": 1000 * seconds / max(1, tally["histories"]),
+        "pulses": tally["pulses"],
+        "histories with a pulse": tally["histories with a pulse"],
+        "contradictions": tally["contradictions"],
+    }
+    for start in SHOWN:
+        told |= {name: tally[name] for name in sorted(tally) if name.startswith(start)}
+    return told
