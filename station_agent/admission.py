@@ -10,7 +10,7 @@ from typing import Final, Protocol, TypeAlias
 from firmware_config.passes import Keyring, Pass
 from firmware_config.signing import Refused
 from firmware_config.station import StationConfig
-from firmware_config.vocabulary import EventKind
+from firmware_config.vocabulary import DoorMode, EventKind
 from firmware_config.wire import Scalar
 from station_agent import facts
 from station_agent.attempts import Attempts
@@ -18,6 +18,8 @@ from station_agent.clock import Clock
 from station_agent.core import passes, policy
 from station_agent.core.consents import Consents
 from station_agent.core.denial import SOMEBODY, Waiting, WrongfulDenial
+from station_agent.core.door import BURNING, refusal
+from station_agent.core.modes import TOUCH_S, TouchRefusal
 from station_agent.core.passes import Counted, PassRefusal
 from station_agent.core.policy import Deny, Entries, Grant, Guest, Refusal
 from station_agent.core.roster import Roster
@@ -77,6 +79,7 @@ class Admission:
         self._put = put
         self._record = record
         self._waiting = {door: Waiting() for door in keepers}
+        self._touched_s: dict[str, float] = {}
         self.prompts: dict[str, str | None] = dict.fromkeys(keepers)
         self.prompted_s = dict.fromkeys(keepers, clock.monotonic_s())
         self.roster: Roster | None = None
@@ -185,6 +188,9 @@ class Admission:
             fact.body,
             {"door": fact.door, "via": "pass", "pass": fact.body.number, "person": fact.body.holder},
         )
+        if self._keepers[fact.door].mode is DoorMode.LOCK_DOWN:  # ordered while the disk was writing
+            self._deny(fact.door, Refusal.LOCKED_DOWN.value, None, seen)
+            return
         if fact.verdict is not True:
             reason = STORAGE if fact.verdict is False else fact.verdict.value
             self._attempts.denied("pass", fact.door, reason)
@@ -221,6 +227,29 @@ class Admission:
         self._record(EventKind.HELP_REQUESTED, {"door": fact.door})
         fact.done()
 
+    def open_touched(self, fact: facts.OpenTouched) -> None:
+        """Somebody touched "open": while the door is held open by order, whoever it is gets a pulse like any other."""
+        self.present(fact.door)
+        fact.done(self._touch(fact.door))
+
+    def _touch(self, door: str) -> str | None:
+        """Returns why the door stays shut; None when it is open, unlocked, or opens now."""
+        keeper, now_s = self._keepers[door], self._clock.monotonic_s()
+        if keeper.mode is not DoorMode.HOLD_OPEN:
+            shut = keeper.mode is DoorMode.LOCK_DOWN
+            reason = Refusal.LOCKED_DOWN.value if shut else TouchRefusal.NOT_HELD_OPEN.value
+            self.prompt(door, reason)
+            return reason
+        if keeper.state in BURNING:
+            return TouchRefusal.FIRE.value
+        if refusal(keeper.state):
+            return None  # unlocked or open already
+        if now_s - self._touched_s.get(door, -TOUCH_S) < TOUCH_S:
+            return TouchRefusal.A_MOMENT.value
+        self._touched_s[door] = now_s
+        self._open(door, Cause(via="held_open"), Grant(extended=False), {"door": door, "via": "held_open"})
+        return None
+
     def entered(self, door: str, cause: Cause) -> None:
         """Somebody opened a door legally."""
         self._waiting[door].entered()
@@ -246,6 +275,7 @@ class Admission:
             entries=self._entries,
             without_roster=self._config.access.without_roster,
             consents=self._consents,
+            locked_down=self._keepers[door].mode is DoorMode.LOCK_DOWN,
         )
 
     def _spend(self, door: str, body: Pass, grant: Grant) -> None:

@@ -29,6 +29,18 @@ class Stamp:
     trust: Trust
 
 
+MACHINE_RUN: Final = Path("/proc/sys/kernel/random/boot_id")
+"""Differs from one start of the machine to the next: CLOCK_BOOTTIME compares only within it."""
+
+
+def machine_run() -> str:
+    """Names this run of the machine, which outlives a run of the agent; empty where nothing tells."""
+    try:
+        return MACHINE_RUN.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
 class Clock(Protocol):
     """Where every part of the agent gets its time, so that a test can hold it still."""
 

@@ -13,7 +13,7 @@ import msgspec
 
 from firmware_config import crashpoint
 from firmware_config.station import DoorRules
-from firmware_config.vocabulary import DoorState, EventKind, Outcome
+from firmware_config.vocabulary import DoorMode, DoorState, EventKind, Outcome
 from firmware_config.wire import DoorStatus, Evidence, Scalar
 from station_agent.clock import Clock
 from station_agent.core.door import BURNING, IGNORED, WINDOW, Action, Door, DoorInput
@@ -22,7 +22,7 @@ from station_agent.errors import DeviceError
 
 log = logging.getLogger(__name__)
 
-Via: TypeAlias = Literal["face", "pass", "pin", "order", "exit", "forced", "fire", "start"]
+Via: TypeAlias = Literal["face", "pass", "pin", "held_open", "order", "exit", "forced", "fire", "start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Cause:
     """Why a door may be open.
 
     Attributes:
-        via: way of entry or exit.
+        via: way of entry or exit; ``held_open``: by a touch at the kiosk, while an administrator lets everybody in.
         person: pseudonymous id, for ``face``, ``pass`` and ``pin``.
         cmd_id: the order, for ``order``.
     """
@@ -75,7 +75,13 @@ class Ledger(Protocol):
 
 
 class Doorkeeper:
-    """Turns inputs into the core's actions and the actions into deeds."""
+    """Turns inputs into the core's actions and the actions into deeds.
+
+    Attributes:
+        id: of the door.
+        mode: in force; ``station_agent.modes`` sets it.
+        mode_until_mono_ms: when it ends by itself, on CLOCK_BOOTTIME.
+    """
 
     def __init__(
         self,
@@ -89,6 +95,8 @@ class Doorkeeper:
         fire: bool,
     ) -> None:
         self.id = rules.id
+        self.mode = DoorMode.NORMAL
+        self.mode_until_mono_ms: int | None = None
         self._rules = rules
         self._relay = relay
         self._sounder = sounder
@@ -131,8 +139,17 @@ class Doorkeeper:
     def status(self) -> DoorStatus:
         """For the heartbeat."""
         return DoorStatus(
-            id=self.id, state=self._door.state, relay=self._relay.energised, contact_open=self._contact_open
+            id=self.id,
+            state=self._door.state,
+            relay=self._relay.energised,
+            contact_open=self._contact_open,
+            mode=self.mode,
         )
+
+    def set_mode(self, mode: DoorMode, *, until_mono_ms: int | None) -> None:
+        """A mode has begun or ended. The relay stays as it is: a pulse that runs ends by itself."""
+        self.mode, self.mode_until_mono_ms = mode, until_mono_ms
+        self.feed(DoorInput.HOLD_BEGAN if mode is DoorMode.HOLD_OPEN else DoorInput.HOLD_ENDED)
 
     def begin(self) -> None:
         """Perform what the start asks for: nothing, unless there is a fire."""
@@ -140,8 +157,10 @@ class Doorkeeper:
             self._deeds[action]()
 
     def grant(self, cause: Cause, *, pulse_s: float) -> bool:
-        """Pulse the relay for ``cause``. False when the door did not change: it is open, or already unlocked."""
+        """Pulse the relay for ``cause``. False when the door did not change: it is open, unlocked, or locked down."""
         before = self._door.state
+        if self.mode is DoorMode.LOCK_DOWN:
+            return False  # who comes here was refused before; the last gate asks nobody
         if (before, DoorInput.GRANTED) in IGNORED:
             return False
         if before is DoorState.GRACE:
@@ -236,7 +255,7 @@ class Doorkeeper:
         if self._order is not None:
             self._evidence = msgspec.structs.replace(self._evidence, opened_mono_ms=self._mono_ms())
         self._ledger.record(EventKind.DOOR_OPENED, {"door": self.id, **self._cause.data()})
-        if self._cause.via in {"face", "pass", "pin", "order", "exit"}:
+        if self._cause.via in {"face", "pass", "pin", "held_open", "order", "exit"}:
             self._ledger.passed(self.id, self._cause)
 
     def _closed(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from firmware_config.passes import Pass
-from firmware_config.wire import Go, Order
+from firmware_config.wire import Go, Order, Result
 from station_agent.core.consents import Word
 from station_agent.core.entry import Sighting
 from station_agent.core.liveness import Look
@@ -183,6 +183,14 @@ class HelpAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenTouched:
+    """Somebody touched "open" at a door's kiosk; ``done`` hears on the control thread why not, or None, and returns at once."""
+
+    door: str
+    done: Callable[[str | None], None]
+
+
+@dataclass(frozen=True, slots=True)
 class RosterApplied:
     """A newer roster came into force."""
 
@@ -242,6 +250,14 @@ class IntentCommitted:
 
 
 @dataclass(frozen=True, slots=True)
+class ModeWritten:
+    """The disk has spoken on a change of a door's mode: the answer that was kept with it; None when it refused."""
+
+    cmd_id: str
+    answer: Result | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """A question from outside: call back once every fact before this one has been dealt with."""
 
@@ -272,6 +288,7 @@ Fact: TypeAlias = (
     | CaptureFailed
     | FaceConsentSaid
     | HelpAsked
+    | OpenTouched
     | RosterApplied
     | CameraChanged
     | SensorRead
@@ -280,6 +297,7 @@ Fact: TypeAlias = (
     | OrderRefused
     | ResultAsked
     | IntentCommitted
+    | ModeWritten
     | Settled
     | Stopped
 )

@@ -6,8 +6,10 @@ so that a chattering contact cannot starve the end of a pulse.
 
 import queue
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import structs
 
 from firmware_config.wire import DoorStatus, OccupancyStatus
 from station_agent import facts
@@ -16,6 +18,7 @@ from station_agent.clock import Clock
 from station_agent.core.door import DoorInput
 from station_agent.doorkeeper import Doorkeeper
 from station_agent.facts import Fact
+from station_agent.modes import DoorModes
 from station_agent.orders import Orders
 from station_agent.pin_entry import PinEntry
 from station_agent.room import Room
@@ -27,11 +30,26 @@ LONGEST_WAIT_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the heartbeat says of this moment. Replaced as a whole, so any thread may read it."""
+    """What the heartbeat says of this moment. Replaced as a whole, so any thread may read it.
+
+    Attributes:
+        modes_end_mono_ms: by door whose mode is not normal, on CLOCK_BOOTTIME: what is left would change every second.
+    """
 
     doors: list[DoorStatus]
     occupancy: OccupancyStatus
     cameras: dict[str, str]
+    modes_end_mono_ms: Mapping[str, int] = field(default_factory=dict)
+
+    def doors_at(self, mono_ms: int) -> list[DoorStatus]:
+        """The doors with what is left of their modes: whole seconds, never 0 while a mode is in force."""
+        left_ms = {door: until - mono_ms for door, until in self.modes_end_mono_ms.items()}
+        return [
+            structs.replace(door, mode_left_s=max(1, -(-left_ms[door.id] // 1000)))
+            if door.id in left_ms
+            else door
+            for door in self.doors
+        ]
 
 
 class ControlLoop:
@@ -43,6 +61,7 @@ class ControlLoop:
         inbox: queue.SimpleQueue[Fact],
         clock: Clock,
         keepers: Mapping[str, Doorkeeper],
+        modes: DoorModes,
         orders: Orders,
         visits: Visits,
         admission: Admission,
@@ -54,6 +73,7 @@ class ControlLoop:
         self._inbox = inbox
         self._clock = clock
         self._keepers = keepers
+        self._modes = modes
         self._orders = orders
         self._visits = visits
         self._room = room
@@ -79,6 +99,7 @@ class ControlLoop:
             facts.CaptureFailed: admission.capture_failed,
             facts.FaceConsentSaid: admission.face_consent_said,
             facts.HelpAsked: admission.help_asked,
+            facts.OpenTouched: admission.open_touched,
             facts.RosterApplied: admission.roster_applied,
             facts.CameraChanged: room.camera,
             facts.SensorRead: room.sensor,
@@ -87,6 +108,7 @@ class ControlLoop:
             facts.OrderRefused: orders.refused,
             facts.ResultAsked: orders.asked,
             facts.IntentCommitted: orders.committed,
+            facts.ModeWritten: orders.mode_written,
             facts.Settled: lambda fact: fact.done(),
             facts.Stopped: self._stop,
         }
@@ -113,19 +135,17 @@ class ControlLoop:
         late = [keeper for keeper in self._keepers.values() if _passed(keeper.deadline_s, now_s)]
         for keeper in late:
             keeper.feed(DoorInput.TIMED_OUT)
-        room_late = _passed(self._room.deadline_s, now_s)
-        if room_late:
-            self._room.tick()
-        visit_late = _passed(self._visits.deadline_s, now_s)
-        if visit_late:
-            self._visits.tick()
-        if late or room_late or visit_late:
+        others = (self._room, self._visits, self._modes)
+        ticking = [other for other in others if _passed(other.deadline_s, now_s)]
+        for other in ticking:
+            other.tick()
+        if late or ticking:
             self._show()
-        return bool(late) or room_late or visit_late
+        return bool(late or ticking)
 
     def _wait_s(self) -> float:
         keepers = [keeper.deadline_s for keeper in self._keepers.values()]
-        deadlines = [self._room.deadline_s, self._visits.deadline_s, *keepers]
+        deadlines = [self._room.deadline_s, self._visits.deadline_s, self._modes.deadline_s, *keepers]
         now_s = self._clock.monotonic_s()
         waits = [deadline - now_s for deadline in deadlines if deadline is not None]
         return max(0.0, min([LONGEST_WAIT_S, *waits]))
@@ -141,6 +161,11 @@ class ControlLoop:
             doors=[keeper.status() for keeper in self._keepers.values()],
             occupancy=self._room.occupancy(),
             cameras=self._room.cameras(),
+            modes_end_mono_ms={
+                keeper.id: keeper.mode_until_mono_ms
+                for keeper in self._keepers.values()
+                if keeper.mode_until_mono_ms is not None
+            },
         )
 
     def _fire(self, fact: facts.FireChanged) -> None:

@@ -5,10 +5,10 @@ from typing import Protocol
 
 from firmware_config import crashpoint
 from firmware_config.vocabulary import EventKind, Outcome
-from firmware_config.wire import Challenge, Evidence, Reply, Result, Scalar
+from firmware_config.wire import Challenge, Evidence, Reply, Result, Scalar, Verb
 from station_agent import facts
 from station_agent.clock import Clock
-from station_agent.core.commands import Commands, Ignored, Intent, StartPulse, digest_of
+from station_agent.core.commands import Commands, Ignored, Intent, ModeChange, StartPulse, digest_of
 from station_agent.core.door import refusal
 from station_agent.doorkeeper import Cause, Doorkeeper
 
@@ -33,6 +33,19 @@ class Answers(Protocol):
         """Keep a result until the hub has it; ``digest`` is of the order's body, where no intent was committed."""
 
 
+class DoorModes(Protocol):
+    """``station_agent.modes.DoorModes``: what carries out every verb but ``unlock``."""
+
+    def refusal(self, verb: Verb, door: str) -> str | None:
+        """Why the door's mode, or a fire, forbids an order."""
+
+    def write(self, change: ModeChange, on_done: Callable[[Result | None], None]) -> None:
+        """Have a change written down; call back from another thread."""
+
+    def written(self, change: ModeChange, *, applied: bool) -> None:
+        """The disk has spoken."""
+
+
 class Orders:
     """One for the station. Control thread only."""
 
@@ -42,6 +55,7 @@ class Orders:
         clock: Clock,
         commands: Commands,
         keepers: Mapping[str, Doorkeeper],
+        modes: DoorModes,
         answers: Answers,
         link: Link,
         put: Callable[[facts.Fact], None],
@@ -50,20 +64,24 @@ class Orders:
         self._clock = clock
         self._commands = commands
         self._keepers = keepers
+        self._modes = modes
         self._answers = answers
         self._link = link
         self._put = put
         self._record = record
         self._intended: dict[str, str] = {}
+        self._changes: dict[str, ModeChange] = {}
 
     def arrived(self, fact: facts.OrderArrived) -> None:
         """First step: challenge it, refuse it, or repeat the old answer."""
-        answer = self._commands.order(fact.order, self._clock.stamp(), self._refusal(fact.order.door))
+        answer = self._commands.order(
+            fact.order, self._clock.stamp(), self._refusal(fact.order.verb, fact.order.door)
+        )
         self._answer(answer, digest=digest_of(fact.order))
 
     def go(self, fact: facts.GoArrived) -> None:
-        """Second step: write the intent, or refuse."""
-        answer = self._commands.go(fact.go, self._clock.stamp(), self._refusal(fact.go.door))
+        """Second step: write the intent or the change of mode, or refuse."""
+        answer = self._commands.go(fact.go, self._clock.stamp(), self._refusal(fact.go.verb, fact.go.door))
         if isinstance(answer, Intent):
             cmd_id = answer.cmd_id
             self._intended[cmd_id] = fact.go.door
@@ -71,13 +89,19 @@ class Orders:
             self._answers.commit_intent(
                 cmd_id, answer.digest, lambda ok: self._put(facts.IntentCommitted(cmd_id=cmd_id, ok=ok))
             )
+        elif isinstance(answer, ModeChange):
+            cmd_id = answer.order.cmd_id
+            self._changes[cmd_id] = answer
+            self._modes.write(answer, lambda kept: self._put(facts.ModeWritten(cmd_id=cmd_id, answer=kept)))
         else:
             self._answer(answer)
 
     def committed(self, fact: facts.IntentCommitted) -> None:
         """Third step: the intent is on disk, so pulse."""
         door = self._intended.pop(fact.cmd_id)
-        answer = self._commands.committed(fact.cmd_id, self._clock.stamp(), self._refusal(door), ok=fact.ok)
+        answer = self._commands.committed(
+            fact.cmd_id, self._clock.stamp(), self._refusal("unlock", door), ok=fact.ok
+        )
         if not isinstance(answer, StartPulse):
             self._answer(answer)
             return
@@ -85,6 +109,14 @@ class Orders:
         keeper = self._keepers[answer.door]
         keeper.grant(Cause(via="order", cmd_id=answer.cmd_id), pulse_s=answer.pulse_ms / 1000)
         self._answer(self._commands.pulsing(answer.cmd_id, keeper.evidence, self._clock.stamp()))
+
+    def mode_written(self, fact: facts.ModeWritten) -> None:
+        """Third step of a change of mode: the disk has it, so it is in force; the answer is on disk with it."""
+        change = self._changes.pop(fact.cmd_id)
+        answer = self._commands.written(fact.cmd_id, fact.answer, self._clock.stamp())
+        self._modes.written(change, applied=fact.answer is change.applied)
+        if fact.answer is None:
+            self._answer(answer, digest=change.digest)
 
     def ended(self, cmd_id: str, outcome: Outcome, evidence: Evidence, code: str | None) -> None:
         """The door says how it ended."""
@@ -98,9 +130,12 @@ class Orders:
         """Something on a command topic was no order of our hub's."""
         self._record(EventKind.ORDER_REFUSED, {"reason": fact.reason})
 
-    def _refusal(self, door: str) -> str | None:
+    def _refusal(self, verb: Verb, door: str) -> str | None:
         keeper = self._keepers.get(door)
-        return refusal(keeper.state) if keeper else None
+        if keeper is None:
+            return None  # the judge knows no such door either
+        reason = self._modes.refusal(verb, door)
+        return reason or (refusal(keeper.state) if verb == "unlock" else None)
 
     def _answer(self, answer: Challenge | Result | Reply | Ignored, *, digest: str = "") -> None:
         if isinstance(answer, Challenge):

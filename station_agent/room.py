@@ -24,6 +24,7 @@ _PASSAGES: Final = {
     "face": Passage.ENTERED,
     "pass": Passage.ENTERED,
     "pin": Passage.ENTERED,
+    "held_open": Passage.ENTERED,
     "order": Passage.UNKNOWN,
     "exit": Passage.LEFT,
 }

@@ -98,6 +98,13 @@ _ENROLMENT: Final = {
     "station_busy": mark("That did not work just now. Nothing was kept. Please try again."),
 }
 
+_MODES: Final = {
+    "locked_down": mark("Entry is stopped at this door for now. You can always leave from inside."),
+    "not_held_open": mark("The door no longer opens by touch. Please use your face, pass or PIN."),
+    "wait_a_moment": mark("Please wait a moment, then touch again."),
+    "fire_active": mark("Fire alarm! The door is released. Everybody out, nobody in."),
+}
+
 _HOUSE: Final = {
     "gallery_too_large": mark("Entry by face is off at this station. Please use your pass or PIN."),
     "storage_full": mark("The station's storage is full. Please use another way in, or press Help."),
@@ -111,6 +118,7 @@ TEXTS: Final[dict[str, str]] = {
     **_PINS,
     **_POLICY,
     **_ENROLMENT,
+    **_MODES,
     **_HOUSE,
 }
 """By reason code; and by step of the liveness check."""

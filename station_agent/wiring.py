@@ -18,7 +18,7 @@ from firmware_config.vocabulary import EventKind
 from station_agent import AGENT_VERSION
 from station_agent.admission import Admission
 from station_agent.attempts import Attempts
-from station_agent.clock import Clock, SystemClock
+from station_agent.clock import Clock, SystemClock, machine_run
 from station_agent.core.alarm import Alarm
 from station_agent.core.commands import Commands
 from station_agent.core.consents import Consents, Word
@@ -35,6 +35,7 @@ from station_agent.ledger import Ledger
 from station_agent.link.link import Link
 from station_agent.link.presence import Status
 from station_agent.loop import ControlLoop
+from station_agent.modes import DoorModes
 from station_agent.orders import Orders
 from station_agent.people.copying import Copying, NoCopies
 from station_agent.people.erasing import Eraser
@@ -157,8 +158,16 @@ def _run(station: Station, parts: ExitStack, stand: Stand | None, *, control: Pa
         erase=eraser.carry_out,
         clock=clock,
         put=inbox.put,
-        status=lambda: _status(loop, eyes),
+        status=lambda: _status(loop, eyes, clock),
         copies=copying,
+    )
+    modes = DoorModes(
+        store.recall_modes(),
+        machine=machine_run(),
+        keepers=keepers,
+        disk=store,
+        clock=clock,
+        record=ledger.record,
     )
     orders = Orders(
         clock=clock,
@@ -171,6 +180,7 @@ def _run(station: Station, parts: ExitStack, stand: Stand | None, *, control: Pa
             known=store.recall(),
         ),
         keepers=keepers,
+        modes=modes,
         answers=store,
         link=link,
         put=inbox.put,
@@ -200,6 +210,7 @@ def _run(station: Station, parts: ExitStack, stand: Stand | None, *, control: Pa
         inbox=inbox,
         clock=clock,
         keepers=keepers,
+        modes=modes,
         orders=orders,
         visits=visits,
         admission=admission,
@@ -339,15 +350,17 @@ def _watchdog(parts: ExitStack, clock: Clock) -> Watchdog:
     return watchdog
 
 
-def _status(loop: ControlLoop, eyes: Eyes) -> Status:
+def _status(loop: ControlLoop, eyes: Eyes, clock: Clock) -> Status:
     seen = loop.snapshot
-    return Status(doors=seen.doors, occupancy=seen.occupancy, cameras=seen.cameras, engine=eyes.engine_name)
+    doors = seen.doors_at(clock.stamp().mono_ms)
+    return Status(doors=doors, occupancy=seen.occupancy, cameras=seen.cameras, engine=eyes.engine_name)
 
 
 def _shown(loop: ControlLoop, admission: Admission, kiosk: OpenKiosk | None) -> dict[str, Any]:
     seen = loop.snapshot
     return {
         "doors": {door.id: door.state.value for door in seen.doors},
+        "modes": {door.id: door.mode.value for door in seen.doors},
         "people": seen.occupancy.estimate,
         "prompts": admission.prompts,
         "kiosk": kiosk.url if kiosk else None,

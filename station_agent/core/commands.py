@@ -2,12 +2,16 @@
 
 Rules
   1. An order opens nothing. It earns one challenge: a nonce that lives in memory for ``CHALLENGE_LIFE_MS`` (C3).
-  2. A door has at most one challenge out; a newer order for it ends the older one. A door with an intent or a pulse
-     takes no order until that has ended, and no more than ``PULSES_A_MINUTE`` pulses (C14).
+  2. A door has at most one challenge out; a newer order for it ends the older one. While an order is being written
+     down the door takes no other; while it pulses it takes no other pulse, but its mode may change: a lock-down waits
+     for nobody. No more than ``ACTS_A_MINUTE`` pulses a minute, and as many changes of mode; ``lock_down`` is counted
+     and never refused for it (C14).
   3. A go repeats every field of its order and of our challenge, in time, once (C3); by a synchronised clock the order
      must also be fresh (C4). Anything else ends the order.
   4. A good go becomes an intent. The pulse starts only after the intent is on disk (C7), and still within the life of
      the nonce: so at most one pulse for a cmd_id, and never later than ``CHALLENGE_LIFE_MS`` after its challenge.
+     A change of mode has no second step: the transaction that keeps the mode and the final answer is the act itself,
+     and it looks at the clock, so a change is made once and in time, or never, whatever is killed when.
   5. The first final result stays the answer for ever (C8). The same cmd_id with another body ends an order that has
      only been challenged; one that may already move the door is left alone, because "rejected" would be a lie.
   6. Of an order it does not know it says nothing: before a loss of the store it may have opened the door.
@@ -25,6 +29,7 @@ from typing import Final, Protocol, TypeAlias
 from firmware_config.vocabulary import Outcome
 from firmware_config.wire import (
     CHALLENGE_LIFE_MS,
+    TIMED,
     Challenge,
     Clock,
     Evidence,
@@ -35,8 +40,8 @@ from firmware_config.wire import (
     encode,
 )
 
-PULSES_A_MINUTE: Final = 3
-"""Per door (safety.md C14)."""
+ACTS_A_MINUTE: Final = 3
+"""Pulses per door, and changes of mode per door (safety.md C14)."""
 
 REMEMBERED: Final = 10_000
 """Orders kept in memory; the store keeps as many."""
@@ -95,6 +100,27 @@ class StartPulse:
 
 
 @dataclass(frozen=True, slots=True)
+class ModeChange:
+    """Write the door's mode and one of the two answers to disk, both or neither, then come back with ``written``.
+
+    Attributes:
+        order: what is to be done.
+        digest: of its body.
+        mono_ms: from when on its duration counts.
+        latest_mono_ms: on CLOCK_BOOTTIME; a transaction that comes to it later keeps ``late`` and no mode.
+        applied: the answer when it is done.
+        late: the answer when the disk took too long.
+    """
+
+    order: Order
+    digest: str
+    mono_ms: int
+    latest_mono_ms: int
+    applied: Result
+    late: Result
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """Nothing to do and nothing to send.
 
@@ -117,7 +143,7 @@ class _Stage(Enum):
 
 @dataclass(slots=True)
 class _Open:
-    """An order that has not ended; at most one for each door."""
+    """An order that has not ended."""
 
     order: Order
     digest: str
@@ -163,8 +189,11 @@ class Commands:
         self._boot_id = boot_id
         self._nonce = nonce
         self._ended = dict(known)
-        self._open: dict[str, _Open | None] = dict.fromkeys(doors)
-        self._pulses: dict[str, deque[int]] = {door: deque(maxlen=PULSES_A_MINUTE) for door in doors}
+        self._doors = frozenset(doors)
+        self._waiting: dict[str, _Open] = {}  # by door: challenged, or being written down
+        self._pulsing: dict[str, _Open] = {}  # by door
+        self._pulses: dict[str, deque[int]] = {door: deque(maxlen=ACTS_A_MINUTE) for door in doors}
+        self._changes: dict[str, deque[int]] = {door: deque(maxlen=ACTS_A_MINUTE) for door in doors}
 
     def order(self, order: Order, at: Moment, refusal: str | None) -> Answer:
         """Judge the first step.
@@ -181,7 +210,7 @@ class Commands:
             return self._again(running, digest, at)
         if code := self._unfit(order, at) or refusal:
             return self._end(order.cmd_id, digest, self._result(order.cmd_id, at, Outcome.REJECTED, code))
-        if (older := self._open[order.door]) is not None:
+        if (older := self._waiting.get(order.door)) is not None:
             self._close(older, at, Outcome.REJECTED, "superseded")
         challenge = Challenge(
             station=self._station,
@@ -189,14 +218,15 @@ class Commands:
             door=order.door,
             verb=order.verb,
             pulse_ms=order.pulse_ms,
+            duration_s=order.duration_s,
             boot_id=self._boot_id,
             nonce=self._nonce(),
         )
-        self._open[order.door] = _Open(order, digest, challenge, at.mono_ms)
+        self._waiting[order.door] = _Open(order, digest, challenge, at.mono_ms)
         return challenge
 
-    def go(self, go: Go, at: Moment, refusal: str | None) -> Intent | Result | Ignored:
-        """Judge the second step. Only an ``Intent`` lets anything happen."""
+    def go(self, go: Go, at: Moment, refusal: str | None) -> Intent | ModeChange | Result | Ignored:
+        """Judge the second step. Only an ``Intent`` or a ``ModeChange`` lets anything happen."""
         if (ended := self._ended.get(go.cmd_id)) is not None:
             return ended.result
         if (running := self._running(go.cmd_id)) is None:
@@ -208,14 +238,15 @@ class Commands:
         if refusal:
             return self._close(running, at, Outcome.REJECTED, refusal)
         running.stage = _Stage.INTENDED
-        return Intent(cmd_id=go.cmd_id, digest=running.digest)
+        intent = Intent(cmd_id=go.cmd_id, digest=running.digest)
+        return intent if go.verb == "unlock" else self._change(running, at)
 
     def committed(
         self, cmd_id: str, at: Moment, refusal: str | None, *, ok: bool
     ) -> StartPulse | Result | Ignored:
         """The intent is on disk, or (``ok`` false) the disk refused it. Energise at once on ``StartPulse``."""
         running = self._running(cmd_id)
-        if running is None or running.stage is not _Stage.INTENDED:
+        if running is None or running.stage is not _Stage.INTENDED or running.order.verb != "unlock":
             return Ignored(cmd_id, "unknown_order")
         if not ok:
             return self._close(running, at, Outcome.REJECTED, "storage_full")
@@ -224,8 +255,22 @@ class Commands:
         if refusal:
             return self._close(running, at, Outcome.REJECTED, refusal)
         running.stage = _Stage.PULSING
-        self._pulses[running.order.door].append(at.mono_ms)
-        return StartPulse(cmd_id=cmd_id, door=running.order.door, pulse_ms=running.order.pulse_ms)
+        door = running.order.door
+        self._pulsing[door] = self._waiting.pop(door)
+        self._pulses[door].append(at.mono_ms)
+        return StartPulse(cmd_id=cmd_id, door=door, pulse_ms=running.order.pulse_ms)
+
+    def written(self, cmd_id: str, answer: Result | None, at: Moment) -> Result | Ignored:
+        """The answer to a ``ModeChange`` that is on disk, or None: the disk refused it, and nothing has changed."""
+        running = self._running(cmd_id)
+        if running is None or running.stage is not _Stage.INTENDED or running.order.verb == "unlock":
+            return Ignored(cmd_id, "unknown_order")
+        if answer is None:
+            return self._close(running, at, Outcome.REJECTED, "storage_full")
+        del self._waiting[running.order.door]
+        if answer.outcome is Outcome.APPLIED:
+            self._changes[running.order.door].append(at.mono_ms)
+        return self._end(cmd_id, running.digest, answer)
 
     def pulsing(self, cmd_id: str, evidence: Evidence, at: Moment) -> Result | Ignored:
         """The relay is energised: a first, non-final word for the hub."""
@@ -253,7 +298,8 @@ class Commands:
         return Reply(station=self._station, cmd_id=cmd_id, install_id=self._install_id, boot_id=self._boot_id)
 
     def _running(self, cmd_id: str) -> _Open | None:
-        return next((item for item in self._open.values() if item and item.order.cmd_id == cmd_id), None)
+        running = (*self._waiting.values(), *self._pulsing.values())
+        return next((item for item in running if item.order.cmd_id == cmd_id), None)
 
     def _again(self, running: _Open, digest: str, at: Moment) -> Answer:
         challenged = running.stage is _Stage.CHALLENGED
@@ -271,40 +317,50 @@ class Commands:
         return running.word or Ignored(running.order.cmd_id, "in_progress")
 
     def _unfit(self, order: Order, at: Moment) -> str | None:
-        if order.door not in self._open:
+        if order.door not in self._doors:
             return "unknown_door"
-        running = self._open[order.door]
-        if running is not None and running.stage is not _Stage.CHALLENGED:
+        waiting = self._waiting.get(order.door)
+        if waiting is not None and waiting.stage is not _Stage.CHALLENGED:
             return "busy"
-        pulses = self._pulses[order.door]
-        if len(pulses) == PULSES_A_MINUTE and at.mono_ms - pulses[0] < _MINUTE_MS:
-            return "rate_limited"
-        return None
+        if order.verb == "unlock" and order.door in self._pulsing:
+            return "busy"
+        acts = self._pulses[order.door] if order.verb == "unlock" else self._changes[order.door]
+        crowded = len(acts) == ACTS_A_MINUTE and at.mono_ms - acts[0] < _MINUTE_MS
+        return "rate_limited" if crowded and order.verb != "lock_down" else None
 
     @staticmethod
     def _fault(go: Go, running: _Open, at: Moment) -> tuple[Outcome, str] | None:
         order, challenge = running.order, running.challenge
         if running.late(at):
             return Outcome.EXPIRED, "challenge_expired"
-        if (go.station, go.door, go.verb, go.pulse_ms, go.issued_ms, go.boot_id, go.nonce) != (
-            order.station,
-            order.door,
-            order.verb,
-            order.pulse_ms,
-            order.issued_ms,
-            challenge.boot_id,
-            challenge.nonce,
-        ):
+        bound = {name: getattr(order, name) for name in order.__struct_fields__}
+        bound |= {"boot_id": challenge.boot_id, "nonce": challenge.nonce}
+        if {name: getattr(go, name) for name in go.__struct_fields__} != bound:
             return Outcome.REJECTED, "mismatch"
         if at.trust == "synced" and not EARLIEST_MS <= at.wall_ms - go.issued_ms <= LATEST_MS:
             return Outcome.EXPIRED, "issued_out_of_time"
         return None
 
+    def _change(self, running: _Open, at: Moment) -> ModeChange:
+        order = running.order
+        until_ms = at.mono_ms + order.duration_s * 1000 if order.verb in TIMED else None
+        return ModeChange(
+            order=order,
+            digest=running.digest,
+            mono_ms=at.mono_ms,
+            latest_mono_ms=running.issued_mono_ms + CHALLENGE_LIFE_MS,
+            applied=self._result(
+                order.cmd_id, at, Outcome.APPLIED, evidence=Evidence(mode_until_mono_ms=until_ms)
+            ),
+            late=self._result(order.cmd_id, at, Outcome.EXPIRED, "intent_late"),
+        )
+
     def _close(
         self, running: _Open, at: Moment, outcome: Outcome, code: str | None, *, evidence: Evidence = _NOTHING
     ) -> Result:
         cmd_id = running.order.cmd_id
-        self._open[running.order.door] = None
+        place = self._pulsing if running.stage is _Stage.PULSING else self._waiting
+        del place[running.order.door]
         return self._end(cmd_id, running.digest, self._result(cmd_id, at, outcome, code, evidence=evidence))
 
     def _end(self, cmd_id: str, digest: str, result: Result) -> Result:

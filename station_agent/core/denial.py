@@ -6,7 +6,8 @@ Rules
   2. Somebody who has been at the door for ``WAIT_S`` without anybody entering is an incident, denied or not.
      Absences up to ``GAP_S`` do not end the wait.
   3. An entry ends everything; an empty doorway ends the wait.
-  4. One incident is told once: the next needs an entry, an empty doorway, or ``CALM_S``.
+  4. A denial that an administrator ordered (``ORDERED``) is not wrongful, and neither is the wait behind it.
+  5. One incident is told once: the next needs an entry, an empty doorway, or ``CALM_S``.
 """
 
 import math
@@ -26,6 +27,8 @@ CALM_S: Final = 300.0
 
 MOST_DENIALS: Final = 100
 """Denials counted of one incident; nobody needs to know of more."""
+
+ORDERED: Final = frozenset({"locked_down"})
 
 SOMEBODY: Final = ""
 """Stands for an enrolled person whom nobody could name."""
@@ -95,6 +98,9 @@ class Waiting:
             reason: of the denial.
             now_s: monotonic time.
         """
+        if reason in ORDERED:
+            self._leave()
+            return None
         self._presence(now_s)
         self._denials = [*self._denials[1 - MOST_DENIALS :], (now_s, reason)]
         if person is None:

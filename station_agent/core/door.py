@@ -13,6 +13,8 @@ The rules, from safety.md S1, S2, S5-S7 and C9 (docs/adr/0002, 0007):
    The first word of a contact after its fault only says where the door *is*: nobody saw when it moved, perhaps long
    ago and legally, so an open door is then OPEN with the held-open timer running, not FORCED. The next opening edge
    is judged as ever. The fault itself is reported, so hiding behind it is not silent.
+7. Between HOLD_BEGAN and HOLD_ENDED a legally opened door may stand open without a warning. The relay knows nothing of
+   it: whoever wants in gets a pulse like everybody else. From the end on the timers run anew. FORCED stays FORCED.
 
 Every pair of state and input is either in ``TRANSITIONS`` or in ``IGNORED``; a test proves it.
 """
@@ -36,6 +38,8 @@ class DoorInput(StrEnum):
     FIRE_SET = "fire_set"
     FIRE_CLEARED = "fire_cleared"
     CONTACT_FAULTED = "contact_faulted"
+    HOLD_BEGAN = "hold_began"
+    HOLD_ENDED = "hold_ended"
 
 
 class Action(StrEnum):
@@ -92,6 +96,10 @@ TRANSITIONS: Final[dict[tuple[DoorState, DoorInput], tuple[DoorState, tuple[Acti
     (S.OPEN, I.TIMED_OUT): (S.PREALARM, (A.START_PREALARM,)),
     (S.OPEN, I.FIRE_SET): (S.FIRE_OPEN, (A.ENERGISE_RELAY,)),
     (S.OPEN, I.CONTACT_FAULTED): (S.UNSENSED, (A.RECORD_CONTACT_FAULT,)),
+    (S.OPEN, I.HOLD_BEGAN): (S.OPEN, ()),
+    (S.OPEN, I.HOLD_ENDED): (S.OPEN, ()),  # the timers begin here
+    (S.PREALARM, I.HOLD_BEGAN): (S.OPEN, (A.STOP_PREALARM,)),
+    (S.HELD_OPEN, I.HOLD_BEGAN): (S.OPEN, ()),
     (S.PREALARM, I.CLOSED): (S.LOCKED, (A.STOP_PREALARM, A.RECORD_CLOSED)),
     (S.PREALARM, I.TIMED_OUT): (S.HELD_OPEN, (A.STOP_PREALARM, A.RAISE_HELD_OPEN)),
     (S.PREALARM, I.FIRE_SET): (S.FIRE_OPEN, (A.ENERGISE_RELAY, A.STOP_PREALARM)),
@@ -141,6 +149,9 @@ IGNORED: Final[frozenset[tuple[DoorState, DoorInput]]] = frozenset(
         # the fire input repeats itself
         *((state, I.FIRE_SET) for state in BURNING),
         *((state, I.FIRE_CLEARED) for state in set(DoorState) - BURNING),
+        # only a door that stands open legally is concerned; ``Door`` remembers the hold for those that open later
+        *((state, I.HOLD_BEGAN) for state in set(DoorState) - {S.OPEN, S.PREALARM, S.HELD_OPEN}),
+        *((state, I.HOLD_ENDED) for state in set(DoorState) - {S.OPEN}),
         # these states have no deadline
         *((state, I.TIMED_OUT) for state in (S.LOCKED, S.HELD_OPEN, S.FORCED, S.UNSENSED, *sorted(BURNING))),
     }
@@ -163,6 +174,7 @@ class Door:
         state: where the door is.
         deadline_s: monotonic time at which TIMED_OUT is due; None when nothing is awaited.
         energised_since_s: when the relay was told to energise; None while it is released.
+        held: nobody is warned while the door stands open (rule 7).
         window: what opened the window in force, or the window in which the door was opened that is still open:
             GRANTED, EXIT_REQUESTED or None (found open, fire, fault).
         first_actions: to be performed before the first ``step``.
@@ -176,6 +188,7 @@ class Door:
         self.deadline_s: float | None = now_s + rules.prealarm_s if contact_open else None
         self.energised_since_s: float | None = None
         self.window: DoorInput | None = None
+        self.held = False
         self._opened_s = now_s
         self._shunt_until_s = now_s
         self._pulse_until_s = now_s
@@ -197,6 +210,9 @@ class Door:
         Returns:
             What to do, in this order.
         """
+        if fact is I.HOLD_ENDED and not self.held:
+            return ()
+        self.held = fact is I.HOLD_BEGAN or (self.held and fact is not I.HOLD_ENDED)
         if (self.state, fact) in IGNORED or (fact is I.TIMED_OUT and not self._due(now_s)):
             return ()
         self.state, actions = TRANSITIONS[self.state, fact]
@@ -237,7 +253,7 @@ class Door:
             return max(now_s + self.rules.grace_s, self._shunt_until_s)
         if self.state is S.OPEN:
             self._opened_s = now_s
-            return now_s + self.rules.prealarm_s
+            return None if self.held else now_s + self.rules.prealarm_s
         if self.state is S.PREALARM:
             return self._opened_s + self.rules.held_open_s
         return None

@@ -13,7 +13,8 @@ Rules
   7. Anti-passback only notes (safety.md S8): a second entry within ``PASSBACK_S`` is granted and marked.
   8. Guests have the hours and doors of the guests' group, and no more enter in a day than the roster allows. Without a
      synchronised clock nobody knows which day it is: no guests.
-  9. Exit, help, fire and remote orders never come here.
+  9. A door that is locked down lets nobody in, whoever they are and however they ask.
+  10. Exit, help, fire and remote orders never come here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -50,6 +51,7 @@ class Refusal(StrEnum):
     NOT_YET_OPENED = "not_yet_opened"
     NO_GUESTS = "no_guests"
     GUEST_CAP = "guest_cap"
+    LOCKED_DOWN = "locked_down"
 
 
 _HOPEFUL: Final = (
@@ -170,6 +172,7 @@ def decide(
     entries: Entries,
     without_roster: WithoutRoster,
     consents: Consents | None = None,
+    locked_down: bool = False,
 ) -> Decision:
     """Decide one entry.
 
@@ -183,7 +186,10 @@ def decide(
         entries: who has entered.
         without_roster: whom to let in while there is no roster (rule 5).
         consents: what people said at this station's kiosk.
+        locked_down: an administrator has stopped entry at this door.
     """
+    if locked_down:
+        return Deny(Refusal.LOCKED_DOWN)
     if roster is None:
         return _without(who, via, at, entries, without_roster)
     said = Consents() if consents is None else consents

@@ -12,9 +12,9 @@ from station_agent import i18n
 from station_agent.kiosk import enrol, guard, notice
 from station_agent.kiosk.desk import BusyError, Desk
 from station_agent.kiosk.form import COOKIE, fields, language
-from station_agent.kiosk.showing import document, reason_text
+from station_agent.kiosk.showing import document, refusal_text
 from station_agent.kiosk.voice import Voice
-from station_agent.kiosk.words import DOOR, SCRIPT, SILENT, WELCOME_WITHOUT_FACE
+from station_agent.kiosk.words import DOOR, IN_MODE, SCRIPT, SILENT, WELCOME_WITHOUT_FACE
 from station_agent.texts import TEXTS
 
 Answer: TypeAlias = Response | tuple[Response, int]
@@ -28,7 +28,10 @@ MOST_WAITING: Final = 4
 
 LONGEST_DIGITS: Final = 8
 SPOKEN: Final = frozenset(
-    {*TEXTS.values(), *(saying.text for saying in (*DOOR.values(), SILENT, WELCOME_WITHOUT_FACE))}
+    {
+        *TEXTS.values(),
+        *(saying.text for saying in (*DOOR.values(), *IN_MODE.values(), SILENT, WELCOME_WITHOUT_FACE)),
+    }
 )
 """Sentences that may be spoken; nobody can make the voice say anything else."""
 
@@ -57,7 +60,12 @@ class Kiosk:
         session = (
             enrol.view(self.enrolment, language, self.config.zone) if self.enrolment else {"stage": "off"}
         )
-        return document(self.desk.look(), language, face=self.config.face.enabled, enrol=session)
+        config = self.config
+        return document(self.desk.look(), language, zone=config.zone, face=config.face.enabled, enrol=session)
+
+    def refusal(self, code: str, language: str) -> str:
+        """Why the door stays shut, as people read it."""
+        return refusal_text(self.desk.look(), code, language, self.config.zone)
 
     def next(self, language: str, *, after: str) -> dict[str, Any]:
         """The same, once it differs from what the page shows already, or after ``WAIT_S``."""
@@ -151,8 +159,19 @@ def _add_actions(app: Flask, kiosk: Kiosk) -> None:
             return jsonify(ok=True, text=i18n.translate(SCRIPT["opened"], language()))
         wait_s = None if answer.wait_s in {None, float("inf")} else round(answer.wait_s or 0)
         return jsonify(
-            ok=False, reason=answer.reason, text=reason_text(answer.reason, language()), wait_s=wait_s
+            ok=False, reason=answer.reason, text=kiosk.refusal(answer.reason, language()), wait_s=wait_s
         )
+
+    def touch() -> Answer:
+        try:
+            reason = kiosk.desk.touch()
+        except BusyError:
+            return jsonify(
+                ok=False, reason="busy", text=i18n.translate(SCRIPT["touch_failed"], language())
+            ), 409
+        if reason is None:
+            return jsonify(ok=True, text=i18n.translate(SCRIPT["opened"], language()))
+        return jsonify(ok=False, reason=reason, text=kiosk.refusal(reason, language()))
 
     def help_me() -> Answer:
         called = kiosk.desk.call_help()
@@ -162,4 +181,5 @@ def _add_actions(app: Flask, kiosk: Kiosk) -> None:
         return jsonify(ok=called.recorded, code=code, text=i18n.translate(SCRIPT[code], language()))
 
     app.add_url_rule("/pin", "pin", pin, methods=["POST"])
+    app.add_url_rule("/touch", "touch", touch, methods=["POST"])
     app.add_url_rule("/help", "help", help_me, methods=["POST"])

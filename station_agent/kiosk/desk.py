@@ -5,11 +5,11 @@ It reads what the control thread has replaced as a whole, and puts facts into it
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from firmware_config.vocabulary import DoorState
+from firmware_config.vocabulary import DoorMode, DoorState
 from station_agent import facts
 from station_agent.clock import Clock
 from station_agent.loop import Snapshot
@@ -19,6 +19,8 @@ ANSWER_S: Final = 10.0
 
 DISK_S: Final = 3.0
 """Longest wait for a call for help to be on disk."""
+
+MINUTE_MS: Final = 60_000
 
 PROMPT_S: Final = 8.0
 """How long a sentence stays on the screen when nothing new is said."""
@@ -44,11 +46,16 @@ class Scene:
     Attributes:
         state: None when the agent says nothing of this door.
         connected: the hub can be reached.
+        mode: ordered for a time.
+        until_ms: when it ends by itself, to the minute, in milliseconds since the Unix epoch; None while the station does
+            not know the time.
     """
 
     state: DoorState | None
     prompt: Prompt | None
     connected: bool
+    mode: DoorMode = DoorMode.NORMAL
+    until_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +118,18 @@ class Desk:
 
     def look(self) -> Scene:
         """The door now."""
-        states: Mapping[str, DoorState] = {door.id: door.state for door in self._snapshot().doors}
-        return Scene(states.get(self.door), self._prompt(), self._connected())
+        seen = self._snapshot()
+        door = next((door for door in seen.doors if door.id == self.door), None)
+        if door is None:
+            return Scene(None, self._prompt(), self._connected())
+        until_ms = self._on_the_wall(seen.modes_end_mono_ms.get(self.door))
+        return Scene(door.state, self._prompt(), self._connected(), door.mode, until_ms)
+
+    def _on_the_wall(self, mono_ms: int | None) -> int | None:
+        now = self._clock.stamp()
+        if mono_ms is None or now.trust != "synced":
+            return None
+        return round((now.wall_ms + mono_ms - now.mono_ms) / MINUTE_MS) * MINUTE_MS
 
     def _prompt(self) -> Prompt | None:
         code, at_s = self._prompts.prompts[self.door], self._prompts.prompted_s[self.door]
@@ -136,6 +153,19 @@ class Desk:
             raise BusyError from None
         finally:
             self._typing.release()
+
+    def touch(self) -> str | None:
+        """Open a door that is held open by order. Returns why it stays shut; None when it opens.
+
+        Raises:
+            BusyError: no answer came.
+        """
+        answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._put(facts.OpenTouched(door=self.door, done=answers.put))
+        try:
+            return answers.get(timeout=ANSWER_S)
+        except queue.Empty:
+            raise BusyError from None
 
     def pin_chosen(self, person: str) -> None:
         """A person has set a PIN."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from firmware_config.vocabulary import DoorState
+from firmware_config.vocabulary import DoorMode, DoorState
 from station_agent.texts import mark
 
 Tone: TypeAlias = Literal["calm", "good", "warn", "bad"]
@@ -41,6 +41,28 @@ _FIRE: Final = Saying(
 )
 SILENT: Final = Saying(mark("Unknown"), mark("The door does not answer. Please press Help."), "warn", "no")
 
+LOCKED_DOWN: Final = Saying(
+    mark("Entry stopped"),
+    mark("Entry is stopped at this door for now. You can always leave from inside."),
+    "calm",
+    "lock",
+)
+HELD_OPEN: Final = Saying(mark("Open to all"), mark("Everybody may come in. Touch to open."), "calm", "open")
+
+IN_MODE: Final[dict[DoorMode, Saying]] = {
+    DoorMode.LOCK_DOWN: LOCKED_DOWN,
+    DoorMode.HOLD_OPEN: HELD_OPEN,
+}
+"""In place of the welcome: whatever else a door says is said in every mode."""
+
+UNTIL: Final[dict[DoorMode, str]] = {
+    DoorMode.LOCK_DOWN: mark(
+        "Until %(time)s entry is stopped at this door. You can always leave from inside."
+    ),
+    DoorMode.HOLD_OPEN: mark("Until %(time)s everybody may come in. Touch to open."),
+}
+"""The same where the station knows the time. Heard are the sentences without it."""
+
 DOOR: Final[dict[DoorState, Saying]] = {
     DoorState.LOCKED: WELCOME,
     DoorState.UNLOCKED: _UNLOCKED,
@@ -74,7 +96,7 @@ HINTS: Final[dict[str, Symbol]] = {
 }
 """Prompts that say what to do better; every other reason code says no."""
 
-_NO: Final[dict[str, Symbol]] = {"locked_out": "clock", "locked_until_forgiven": "clock", "outside_hours": "clock", "not_yet_opened": "clock"}  # fmt: skip
+_NO: Final[dict[str, Symbol]] = {"locked_out": "clock", "locked_until_forgiven": "clock", "outside_hours": "clock", "not_yet_opened": "clock", "wait_a_moment": "clock", "locked_down": "lock", "fire_active": "fire"}  # fmt: skip
 
 
 def symbol_of(code: str) -> Symbol:
@@ -105,6 +127,7 @@ SCRIPT: Final[dict[str, str]] = {
     "failed": mark("That did not work. Please try again."),
     "progress": mark("{count} of {wanted} pictures"),
     "saving": mark("Saving…"),
+    "touch_failed": mark("That did not work. Please try again, or press Help."),
     "pins_differ": mark("The two PINs are not the same. Please type them again."),
 }
 """What the page's script says by itself."""

@@ -155,6 +155,38 @@ class Outbox:
         """
         self._feed.put(_Answer(result, digest))
 
+    def put_effect(
+        self,
+        effect: Callable[[sqlite3.Connection], Result],
+        *,
+        digest: str,
+        on_done: Callable[[Result | None], None],
+    ) -> None:
+        """Run a job and keep the final result it returns, both or neither. Returns at once.
+
+        Args:
+            effect: a job (``Writer``); the result is of an order that has none yet.
+            digest: of the order's body.
+            on_done: hears the result from the writer's thread once it is on disk; None when the disk refused.
+        """
+        try:
+            future = self._writer.submit(partial(_take_effect, effect=effect, digest=digest))
+        except RuntimeError:
+            on_done(None)
+            return
+        future.add_done_callback(partial(self._taken, on_done=on_done))
+
+    def _taken(
+        self, future: Future[tuple[Result, Tally]], *, on_done: Callable[[Result | None], None]
+    ) -> None:
+        if (error := future.exception()) is not None:
+            _LOG.error("store_refused_effect", extra={"error": repr(error)})
+            on_done(None)
+            return
+        result, tally = future.result()
+        self._kept(tally)
+        on_done(result)
+
     def barrier(self, timeout_s: float) -> bool:
         """Wait until everything put before is committed; False when it is not in time."""
         return self._feed.barrier(timeout_s)
@@ -288,6 +320,14 @@ def _keep(connection: sqlite3.Connection, items: Sequence[Event | _Answer]) -> T
         else:
             remember(connection, item.result, digest=item.digest)
     return _look(connection)
+
+
+def _take_effect(
+    connection: sqlite3.Connection, *, effect: Callable[[sqlite3.Connection], Result], digest: str
+) -> tuple[Result, Tally]:
+    result = effect(connection)
+    remember(connection, result, digest=digest)
+    return result, _look(connection)
 
 
 def _resend(connection: sqlite3.Connection, *, first: int, last: int) -> tuple[event_rows.Resent, Tally]:

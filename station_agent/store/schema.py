@@ -10,6 +10,16 @@ EVENT_COLUMNS: Final = ("seq", "kind", "data", "boot_id", "mono_ms", "wall_ms", 
 RESULT_COLUMNS: Final = ("cmd_id", "final", "body")
 ANSWERED_COLUMNS: Final = ("cmd_id", "digest", "final", "body", "wall_ms", "clock")
 BOOT_COLUMNS: Final = ("boot_id", "mono_ms", "wall_ms")
+MODE_COLUMNS: Final = (
+    "door",
+    "mode",
+    "cmd_id",
+    "machine",
+    "until_mono_ms",
+    "until_wall_ms",
+    "clock",
+    "left_ms",
+)
 READING_COLUMNS: Final = ("seq", "name", "value", "boot_id", "mono_ms", "wall_ms", "clock")
 
 
@@ -39,6 +49,20 @@ CREATE TABLE boot (
     wall_ms INTEGER NOT NULL
 ) STRICT;
 {summed("boot", BOOT_COLUMNS)}
+"""
+
+_DOOR_MODE: Final = f"""
+CREATE TABLE door_mode (
+    door TEXT CONSTRAINT pk_door_mode PRIMARY KEY,
+    mode TEXT NOT NULL CONSTRAINT ck_door_mode_mode CHECK (mode IN ('hold_open', 'lock_down')),
+    cmd_id TEXT NOT NULL,
+    machine TEXT NOT NULL,
+    until_mono_ms INTEGER NOT NULL,
+    until_wall_ms INTEGER NOT NULL,
+    clock TEXT NOT NULL CONSTRAINT ck_door_mode_clock CHECK (clock IN ('unsynced', 'restored', 'synced')),
+    left_ms INTEGER NOT NULL
+) STRICT;
+{summed("door_mode", MODE_COLUMNS)}
 """
 
 SAFETY: Final = Schema(
@@ -97,6 +121,7 @@ CREATE TRIGGER tr_event_gone AFTER DELETE ON event WHEN old.waiting
 {_BOOT}
 INSERT INTO counter (name, value) VALUES ('events_lost', 0);
 """,
+        _DOOR_MODE,
     ),
 )
 

@@ -5,22 +5,28 @@ readings. Each is opened, checked, and replaced when damaged, by itself; each ha
 file never reuses the numbers of a lost one.
 """
 
+import logging
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
 from firmware_config.vocabulary import EventKind
 from firmware_config.wire import Ack, Result, Scalar, StorageStatus
 from station_agent.clock import Stamp
-from station_agent.core.commands import Known
+from station_agent.core.commands import Known, ModeChange
+from station_agent.core.modes import Term
+from station_agent.store import modes
 from station_agent.store.answered import Answered
 from station_agent.store.outbox import Backlog, Outbox
 from station_agent.store.schema import SAFETY, TELEMETRY
 from station_agent.store.sums import row_sum
 from station_agent.store.telemetry import LINGER_S, Telemetry
 from station_agent.store.writer import Writer
+
+_LOG = logging.getLogger(__name__)
 
 
 class Store:
@@ -77,6 +83,29 @@ class Store:
         """Put "about to pulse" on disk, then call back from the writer's thread."""
         self._answered.commit_intent(cmd_id, digest, on_done)
 
+    def change_mode(
+        self,
+        change: ModeChange,
+        term: Term | None,
+        now_ms: Callable[[], int],
+        on_done: Callable[[Result | None], None],
+    ) -> None:
+        """Put a door's mode and the order's final answer on disk in one transaction, then call back as ``put_effect`` does."""
+        effect = partial(modes.carry_out, change=change, term=term, now_ms=now_ms)
+        self.outbox.put_effect(effect, digest=change.digest, on_done=on_done)
+
+    def keep_modes(self, *, over: Sequence[Term], terms: Sequence[Term]) -> None:
+        """Forget the modes that are over, and write what is left of others. Returns at once; what the disk refuses is lost."""
+        try:
+            future = self._safety.submit(partial(modes.keep, over=over, terms=terms))
+        except RuntimeError:
+            return
+        future.add_done_callback(_tell_refusal)
+
+    def recall_modes(self) -> list[Term]:
+        """What was in force when the agent ended."""
+        return self._safety.call(modes.recall)
+
     def recall(self) -> dict[str, Known]:
         """All answered orders, oldest first."""
         return self._answered.recall()
@@ -127,6 +156,11 @@ class Store:
     def _tell(self) -> None:
         for callback in self._listeners:
             callback()
+
+
+def _tell_refusal(future: Future[None]) -> None:
+    if (error := future.exception()) is not None:
+        _LOG.error("modes_not_kept", extra={"error": repr(error)})
 
 
 def _identity(writer: Writer) -> str:

@@ -22,6 +22,8 @@ class Reference:
         self.pulse_from_s = self.pulse_until_s = NEVER
         self.legal_until_s = self.shunt_until_s = NEVER
         self.open_since_s = now_s if contact_open else None
+        self.held = False
+        self.legally_open = bool(contact_open)
         self.told: list[tuple[float, str]] = []
 
     def play(self, history: Iterable[tuple[float, DoorInput]], rest_s: float) -> "Reference":
@@ -36,7 +38,7 @@ class Reference:
             self.told.append((self.pulse_until_s, "release_relay"))
             self.pulse_from_s = self.pulse_until_s = NEVER
         held_s = None if self.open_since_s is None else self.open_since_s + self.rules.held_open_s
-        if held_s is not None and held_s <= until_s:
+        if held_s is not None and held_s <= until_s and not self.held:
             self.told.append((held_s, "raise_held_open"))
             self.open_since_s = None
         if self.open is None and self.pulse_until_s == NEVER:
@@ -84,11 +86,20 @@ class Reference:
             self.told.append((self.now_s, "raise_forced"))
         elif not self.fire:
             self.open_since_s = self.now_s
+        self.legally_open = not illegal
         self._no_window()
 
     def closed(self) -> None:
-        self.open = False
+        self.open = self.legally_open = False
         self.open_since_s = None
+
+    def hold_began(self) -> None:
+        self.held = True
+
+    def hold_ended(self) -> None:
+        if self.held and self.open and self.legally_open and not self.fire:
+            self.open_since_s = self.now_s
+        self.held = False
 
     def fire_set(self) -> None:
         if self.fire:
@@ -105,9 +116,11 @@ class Reference:
             self.fire = False
             self.told.append((self.now_s, "release_relay"))
             self.open_since_s = self.now_s if self.open else None
+            self.legally_open = bool(self.open)
 
     def contact_faulted(self) -> None:
         self.open = None
+        self.legally_open = False
         self.open_since_s = None
         if self.pulse_until_s == NEVER:
             self._no_window()

@@ -24,7 +24,7 @@ const go = (name, { focus = true } = {}) => {
   if (screen !== name) {
     document.dispatchEvent(new CustomEvent('leave', { detail: screen }));
     for (const field of all('input[data-only]')) field.value = '';
-    for (const line of ['pin-message', 'pass-message', 'help-message']) message(line);
+    for (const line of ['touch-message', 'pin-message', 'pass-message', 'help-message']) message(line);
   }
   screen = name;
   for (const section of all('[data-screen]')) section.hidden = section.dataset.screen !== name;
@@ -97,6 +97,8 @@ const show = (state) => {
   use(sign, { good: 'open', bad: 'fire', warn: 'door' }[state.door.tone] || 'lock');
   sign.querySelector('span').textContent = state.door.short;
   at('offline').hidden = state.connected;
+  at('touch').hidden = !state.touch;
+  if (!state.touch) message('touch-message');
   if (state.prompt && screen === 'pass') message('pass-message', state.prompt.text, state.prompt.tone === 'bad' ? '' : 'calm');
   if (state.door.tone === 'good' && (screen === 'pass' || screen === 'pin')) go('home', { focus: false });
   if (state.door.symbol === 'fire' && screen !== 'home') go('home', { focus: false });
@@ -169,6 +171,21 @@ at('pin-form').addEventListener('submit', async (event) => {
   }
 });
 document.addEventListener('leave', () => clearInterval(countdown));
+
+// Touch, while the door is held open by order
+
+at('touch').addEventListener('click', async () => {
+  const button = at('touch');
+  button.disabled = true;
+  try {
+    const answer = await post('/touch');
+    message('touch-message', answer.text, answer.ok ? 'good' : '');
+  } catch {
+    message('touch-message', texts.touch_failed);
+  } finally {
+    setTimeout(() => { button.disabled = false; message('touch-message'); }, 3000);
+  }
+});
 
 // Help
 

@@ -332,6 +332,29 @@ def test_a_pulse_goes_on_when_its_contact_comes_back_closed() -> None:
     assert (played.door.state, played.door.deadline_s) == (S.UNLOCKED, 105)
 
 
+# a door held open by order
+
+
+@pytest.mark.parametrize("before", [S.OPEN, S.PREALARM, S.HELD_OPEN])
+def test_a_door_that_may_stand_open_warns_nobody_until_the_hold_ends(before: DoorState) -> None:
+    played = reach(before).tell(I.HOLD_BEGAN).wait(86_400)
+    assert (played.door.state, played.door.deadline_s) == (S.OPEN, None)
+    played.tell(I.HOLD_ENDED).wait(RULES.prealarm_s)
+    assert played.door.state is S.PREALARM
+    assert played.wait(RULES.held_open_s - RULES.prealarm_s).door.state is S.HELD_OPEN
+
+
+def test_a_door_opened_during_the_hold_has_its_whole_time_after_it() -> None:
+    played = Played().tell(I.HOLD_BEGAN, I.GRANTED, I.OPENED).wait(3600).tell(I.HOLD_ENDED)
+    assert played.door.deadline_s == played.now_s + RULES.prealarm_s
+
+
+def test_a_hold_energises_nothing_and_an_opening_without_a_pulse_is_forced_as_ever() -> None:
+    played = Played().tell(I.HOLD_BEGAN, I.OPENED)
+    assert played.actions == [A.RAISE_FORCED]
+    assert played.tell(I.HOLD_ENDED).door.state is S.FORCED
+
+
 # starting, and what is shown
 
 
