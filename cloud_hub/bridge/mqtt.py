@@ -22,6 +22,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from cloud_hub.bridge.in_order import InOrder
 from cloud_hub.ingest.decoding import Arrival
 from cloud_hub.settings import BrokerSettings
 from firmware_config.topics import HUB_SUBSCRIPTION, Topic
@@ -67,6 +68,8 @@ class Link:
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self._lost = False
+        self._owing = threading.Lock()
+        self._owed = InOrder()
         self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
         self.connected_at: datetime | None = None
         self.connections = 0
@@ -116,13 +119,16 @@ class Link:
         return info.mid if info.rc == paho.MQTT_ERR_SUCCESS else None
 
     def acknowledge(self, arrivals: Iterable[Arrival]) -> None:
-        """Let the broker forget these; those of an earlier connection it has forgotten already."""
-        client, number = self._client, self._number
-        if client is None:
-            return
-        for arrival in arrivals:
-            if arrival.qos and arrival.connection == number:
-                client.ack(arrival.mid, arrival.qos)
+        """Let the broker forget these; those of an earlier connection it has forgotten already.
+
+        They were dealt with in another order than they came in: one waits here until all before it are dealt with.
+        """
+        with self._owing:
+            client, number = self._client, self._number
+            mids = (arrival.mid for arrival in arrivals if arrival.qos and arrival.connection == number)
+            for mid in self._owed.done(mids):
+                if client is not None:
+                    client.ack(mid, 1)
 
     def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
@@ -163,7 +169,9 @@ class Link:
         return heard
 
     def _new_client(self) -> paho.Client:
-        self._number += 1
+        with self._owing:
+            self._number += 1
+            self._owed = InOrder()
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=f"yizhan-bridge-{os.urandom(4).hex()}",
@@ -241,6 +249,10 @@ class Link:
             topic = message.topic
         except UnicodeDecodeError:
             topic = "\ufffd"
+        if message.qos:
+            with self._owing:
+                if number == self._number:
+                    self._owed.came(message.mid)
         self._deliver(
             Arrival(
                 topic,
