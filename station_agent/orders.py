@@ -1,7 +1,8 @@
 """Remote orders on the control thread: asks the judge, writes intents, starts pulses, keeps results."""
 
+import math
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from firmware_config import crashpoint
 from firmware_config.vocabulary import EventKind, Outcome
@@ -11,6 +12,9 @@ from station_agent.clock import Clock
 from station_agent.core.commands import Commands, Ignored, Intent, ModeChange, StartPulse, digest_of
 from station_agent.core.door import refusal
 from station_agent.doorkeeper import Cause, Doorkeeper
+
+TELL_AGAIN_S: Final = 10.0
+"""At most one event about conflicts in so many seconds, as for every other reason of a refusal."""
 
 
 class Link(Protocol):
@@ -30,7 +34,7 @@ class Answers(Protocol):
         """Write that ``cmd_id`` is about to be carried out; call back from another thread once it is on disk."""
 
     def put_result(self, result: Result, *, digest: str = "") -> None:
-        """Keep a result until the hub has it; ``digest`` is of the order's body, where no intent was committed."""
+        """Keep a result until the hub has it; ``digest`` is of the order's body."""
 
 
 class DoorModes(Protocol):
@@ -71,13 +75,18 @@ class Orders:
         self._record = record
         self._intended: dict[str, str] = {}
         self._changes: dict[str, ModeChange] = {}
+        self._clashed_s = -math.inf
 
     def arrived(self, fact: facts.OrderArrived) -> None:
         """First step: challenge it, refuse it, or repeat the old answer."""
         answer = self._commands.order(
             fact.order, self._clock.stamp(), self._refusal(fact.order.verb, fact.order.door)
         )
-        self._answer(answer, digest=digest_of(fact.order))
+        for superseded in self._commands.take_unsaid():
+            self._answer(superseded)
+        if isinstance(answer, Result) and self._commands.digest(answer.cmd_id) != digest_of(fact.order):
+            self._clash(answer.cmd_id)
+        self._answer(answer)
 
     def go(self, fact: facts.GoArrived) -> None:
         """Second step: write the intent or the change of mode, or refuse."""
@@ -116,7 +125,7 @@ class Orders:
         answer = self._commands.written(fact.cmd_id, fact.answer, self._clock.stamp())
         self._modes.written(change, applied=fact.answer is change.applied)
         if fact.answer is None:
-            self._answer(answer, digest=change.digest)
+            self._answer(answer)
 
     def ended(self, cmd_id: str, outcome: Outcome, evidence: Evidence, code: str | None) -> None:
         """The door says how it ended."""
@@ -137,13 +146,19 @@ class Orders:
         reason = self._modes.refusal(verb, door)
         return reason or (refusal(keeper.state) if verb == "unlock" else None)
 
-    def _answer(self, answer: Challenge | Result | Reply | Ignored, *, digest: str = "") -> None:
+    def _answer(self, answer: Challenge | Result | Reply | Ignored) -> None:
         if isinstance(answer, Challenge):
             self._link.send_challenge(answer)
-            crashpoint.here("agent.order.challenged")
         elif isinstance(answer, Result):
-            self._answers.put_result(answer, digest=digest)
+            self._answers.put_result(answer, digest=self._commands.digest(answer.cmd_id))
         elif isinstance(answer, Reply):
             self._link.send_reply(answer)
         elif answer.reason == "conflict":
-            self._record(EventKind.ORDER_REFUSED, {"reason": "conflict", "cmd_id": answer.cmd_id})
+            self._clash(answer.cmd_id)
+
+    def _clash(self, cmd_id: str) -> None:
+        """One id, two bodies (C8): somebody who can sign is confused, or worse."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._clashed_s >= TELL_AGAIN_S:
+            self._clashed_s = now_s
+            self._record(EventKind.ORDER_REFUSED, {"reason": "conflict", "cmd_id": cmd_id})

@@ -14,6 +14,7 @@ Rules
      and it looks at the clock, so a change is made once and in time, or never, whatever is killed when.
   5. The first final result stays the answer for ever (C8). The same cmd_id with another body ends an order that has
      only been challenged; one that may already move the door is left alone, because "rejected" would be a lie.
+     An order that a newer one superseded gets its final result at once, unasked.
   6. Of an order it does not know it says nothing: before a loss of the store it may have opened the door.
 
 A test holds each; ``tests/unit/core/test_commands.py`` plays hostile histories against all of them at once.
@@ -24,14 +25,13 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from firmware_config.vocabulary import Outcome
 from firmware_config.wire import (
     CHALLENGE_LIFE_MS,
     TIMED,
     Challenge,
-    Clock,
     Evidence,
     Go,
     Order,
@@ -39,6 +39,7 @@ from firmware_config.wire import (
     Result,
     encode,
 )
+from station_agent.core.moment import Moment
 
 ACTS_A_MINUTE: Final = 3
 """Pulses per door, and changes of mode per door (safety.md C14)."""
@@ -52,22 +53,6 @@ LATEST_MS: Final = 10_000
 
 _MINUTE_MS: Final = 60_000
 _NOTHING: Final = Evidence()
-
-
-class Moment(Protocol):
-    """A reading of the station's clocks; ``station_agent.clock.Stamp`` is one."""
-
-    @property
-    def mono_ms(self) -> int:
-        """CLOCK_BOOTTIME in milliseconds."""
-
-    @property
-    def wall_ms(self) -> int:
-        """Milliseconds since the Unix epoch."""
-
-    @property
-    def trust(self) -> Clock:
-        """What ``wall_ms`` is worth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +174,7 @@ class Commands:
         self._boot_id = boot_id
         self._nonce = nonce
         self._ended = dict(known)
+        self._unsaid: list[Result] = []
         self._doors = frozenset(doors)
         self._waiting: dict[str, _Open] = {}  # by door: challenged, or being written down
         self._pulsing: dict[str, _Open] = {}  # by door
@@ -211,7 +197,7 @@ class Commands:
         if code := self._unfit(order, at) or refusal:
             return self._end(order.cmd_id, digest, self._result(order.cmd_id, at, Outcome.REJECTED, code))
         if (older := self._waiting.get(order.door)) is not None:
-            self._close(older, at, Outcome.REJECTED, "superseded")
+            self._unsaid.append(self._close(older, at, Outcome.REJECTED, "superseded"))
         challenge = Challenge(
             station=self._station,
             cmd_id=order.cmd_id,
@@ -224,6 +210,16 @@ class Commands:
         )
         self._waiting[order.door] = _Open(order, digest, challenge, at.mono_ms)
         return challenge
+
+    def take_unsaid(self) -> list[Result]:
+        """Results, since the last call, of orders that ended without being asked for: a newer one took their place."""
+        unsaid, self._unsaid = self._unsaid, []
+        return unsaid
+
+    def digest(self, cmd_id: str) -> str:
+        """Of the body of an order that has ended; empty when it never counted."""
+        ended = self._ended.get(cmd_id)
+        return ended.digest if ended else ""
 
     def go(self, go: Go, at: Moment, refusal: str | None) -> Intent | ModeChange | Result | Ignored:
         """Judge the second step. Only an ``Intent`` or a ``ModeChange`` lets anything happen."""

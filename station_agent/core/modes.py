@@ -21,7 +21,8 @@ from typing import Final, Literal, TypeAlias
 
 from firmware_config.vocabulary import DoorMode
 from firmware_config.wire import LONGEST_MODE_S, Clock, Verb
-from station_agent.core.commands import ModeChange, Moment
+from station_agent.core.commands import ModeChange
+from station_agent.core.moment import Moment
 
 KEEP_S: Final = 60
 """Longest time a lock-down may gain by a power cut."""

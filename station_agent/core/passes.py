@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from firmware_config.passes import EVERYWHERE, Pass
-from station_agent.core.commands import Moment
+from station_agent.core.moment import Moment
 from station_agent.core.roster import Roster
 
 

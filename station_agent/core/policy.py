@@ -25,8 +25,8 @@ from typing import Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 from firmware_config.roster import Group
-from station_agent.core.commands import Moment
 from station_agent.core.consents import Consents
+from station_agent.core.moment import Moment
 from station_agent.core.roster import Freshness, Roster
 from station_agent.core.schedule import Current, always_open, at_station, current
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from station_agent.core.commands import Moment
+from station_agent.core.moment import Moment
 from station_agent.core.roster import Roster
 
 GRACE_MS: Final = 12 * 3_600_000

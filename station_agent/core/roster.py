@@ -15,7 +15,7 @@ from typing import Final
 
 from firmware_config.roster import ROSTER_LIFE_MS, RosterDocument, RosterPerson
 from firmware_config.wire import RosterPart
-from station_agent.core.commands import Moment
+from station_agent.core.moment import Moment
 
 AHEAD_MS: Final = 10 * 60_000
 """How far the hub's clock may run ahead of a synchronised one."""

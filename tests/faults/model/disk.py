@@ -4,7 +4,7 @@ It does as ``store/answered.py`` and ``store/outbox.py`` do; ``tests/unit/faults
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -13,7 +13,8 @@ import msgspec
 from firmware_config.vocabulary import Outcome
 from firmware_config.wire import Evidence, Result
 from station_agent.clock import Stamp
-from station_agent.core.commands import Known
+from station_agent.core.commands import Known, ModeChange
+from station_agent.core.modes import Term
 
 
 @dataclass(slots=True)
@@ -38,7 +39,21 @@ class _Keep:
     digest: str
 
 
-_Job: TypeAlias = _Intend | _Keep
+@dataclass(frozen=True, slots=True)
+class _Change:
+    change: ModeChange
+    term: Term | None
+    now_ms: Callable[[], int]
+    on_done: Callable[[Result | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Time:
+    over: Sequence[Term]
+    terms: Sequence[Term]
+
+
+_Job: TypeAlias = _Intend | _Keep | _Change | _Time
 
 
 class Disk:
@@ -48,6 +63,7 @@ class Disk:
         self.install_id = install_id
         self.full = False
         self.rows: dict[str, Row] = {}
+        self.terms: dict[str, Term] = {}
         self.outbox: dict[str, tuple[int, Result]] = {}
         self.jobs: deque[_Job] = deque()
         self.fresh = False
@@ -56,7 +72,7 @@ class Disk:
     @property
     def can_flush(self) -> bool:
         """Something waits that the disk has an answer to."""
-        return any(isinstance(job, _Intend) or not self.full for job in self.jobs)
+        return any(isinstance(job, _Intend | _Change) or not self.full for job in self.jobs)
 
     def commit_intent(self, cmd_id: str, digest: str, on_done: Callable[[bool], None]) -> None:
         """Hand in an intent."""
@@ -66,6 +82,20 @@ class Disk:
         """Hand in a result."""
         self.jobs.append(_Keep(result, digest))
 
+    def change_mode(
+        self,
+        change: ModeChange,
+        term: Term | None,
+        now_ms: Callable[[], int],
+        on_done: Callable[[Result | None], None],
+    ) -> None:
+        """Hand in a change of a door's mode."""
+        self.jobs.append(_Change(change, term, now_ms, on_done))
+
+    def keep_modes(self, *, over: Sequence[Term], terms: Sequence[Term]) -> None:
+        """Hand in what time has changed."""
+        self.jobs.append(_Time(over, terms))
+
     def flush(self, most: int = 1_000) -> None:
         """Commit what waits, in order; a full disk refuses intents, and results wait on."""
         waiting, self.jobs = self.jobs, deque()
@@ -73,6 +103,10 @@ class Disk:
             job = waiting.popleft()
             if isinstance(job, _Intend):
                 job.on_done(self._intend(job))
+            elif isinstance(job, _Change):
+                job.on_done(self._change(job))
+            elif isinstance(job, _Time):
+                self._time(job)
             elif self.full:
                 self.jobs.append(job)
             else:
@@ -84,6 +118,10 @@ class Disk:
         for job in list(self.jobs)[:kept]:
             if isinstance(job, _Intend):
                 self._intend(job)
+            elif isinstance(job, _Change):
+                self._change(job)
+            elif isinstance(job, _Time):
+                self._time(job)
             elif not self.full:
                 self._keep(job)
         self.jobs.clear()
@@ -110,6 +148,27 @@ class Disk:
             return False
         self.rows[job.cmd_id] = Row(job.digest, final=False, body=None)
         return True
+
+    def _change(self, job: _Change) -> Result | None:
+        if self.full:
+            return None
+        in_time = job.now_ms() <= job.change.latest_mono_ms
+        answer = job.change.applied if in_time else job.change.late
+        if in_time:
+            self._put(job.change.order.door, job.term)
+        self._keep(_Keep(answer, job.change.digest))
+        return answer
+
+    def _time(self, job: _Time) -> None:
+        for term in () if self.full else (*job.over, *job.terms):
+            kept = self.terms.get(term.door)
+            if kept is not None and kept.cmd_id == term.cmd_id:
+                self._put(term.door, None if term in job.over else term)
+
+    def _put(self, door: str, term: Term | None) -> None:
+        self.terms.pop(door, None)
+        if term is not None:
+            self.terms[door] = term
 
     def _keep(self, job: _Keep) -> None:
         cmd_id = job.result.cmd_id

@@ -24,6 +24,8 @@ def ended_orders_begin_again() -> Iterator[Make]:
 
     def close(self: Any, running: Any, at: Any, outcome: Any, code: Any, *, evidence: Any = None) -> Result:
         running.stage = commands._Stage.CHALLENGED
+        self._waiting[running.order.door] = running
+        self._pulsing.pop(running.order.door, None)
         cmd_id: str = running.order.cmd_id
         result: Result = self._result(cmd_id, at, outcome, code, evidence=evidence or Evidence())
         return result

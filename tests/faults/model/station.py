@@ -33,6 +33,7 @@ from station_agent.doorkeeper import Cause, Doorkeeper
 from station_agent.link.client import Raw
 from station_agent.link.intake import Intake
 from station_agent.link.lanes import resend_s
+from station_agent.modes import DoorModes
 from station_agent.orders import Orders
 from tests.faults.model.broker import Letter
 from tests.faults.model.disk import Disk, blank
@@ -49,6 +50,7 @@ class StationClock:
     def __init__(self, truth: Truth) -> None:
         self._truth = truth
         self._started_ms = -1_000
+        self.machine = 1
         self.wall_off_ms = 0
         self.trust: Clock = "synced"
         self.boot_id = ""
@@ -56,6 +58,7 @@ class StationClock:
     def power_cycle(self) -> None:
         """The kernel starts anew."""
         self._started_ms = self._truth.now_ms - 100
+        self.machine += 1
 
     def monotonic_s(self) -> float:
         return (self._truth.now_ms - self._started_ms) / 1000
@@ -153,6 +156,14 @@ class Station:
         for coil in self.coils.values():
             coil.release()
         self.keepers = {door: self._keeper(door) for door in self.doors}
+        self.modes = DoorModes(
+            list(self.disk.terms.values()),
+            machine=f"machine-{self.clock.machine}",
+            keepers=self.keepers,
+            disk=self.disk,
+            clock=self.clock,
+            record=self.record,
+        )
         self.orders = Orders(
             clock=self.clock,
             commands=Commands(
@@ -164,6 +175,7 @@ class Station:
                 known=known,
             ),
             keepers=self.keepers,
+            modes=self.modes,
             answers=self.disk,
             link=self,
             put=self._put,
@@ -207,6 +219,8 @@ class Station:
             for keeper in self.keepers.values()
             if keeper.deadline_s is not None
         ]
+        if self.modes.deadline_s is not None:
+            due.append(self.clock.true_ms(self.modes.deadline_s))
         if self.line_up:
             due.append(self._beat_ms)
             due += [flight for _, flight in self._flights.values()]
@@ -290,6 +304,8 @@ class Station:
         for keeper in self.keepers.values():
             while keeper.deadline_s is not None and keeper.deadline_s <= now_s:
                 keeper.feed(DoorInput.TIMED_OUT)
+        if self.modes.deadline_s is not None and self.modes.deadline_s <= now_s:
+            self.modes.tick()
 
     def _read(self, letter: Letter) -> None:
         assert letter.topic is not None
@@ -327,6 +343,8 @@ class Station:
                     keeper.fire(active=fact.active)
             case facts.IntentCommitted():
                 self.orders.committed(fact)
+            case facts.ModeWritten():
+                self.orders.mode_written(fact)
             case _:
                 raise AssertionError(fact)
 
