@@ -25,10 +25,12 @@ class Flight:
 
     Attributes:
         waiting: rows the hub has not acknowledged yet: number by the name that acknowledgements use.
-        due_s: when to send what is left again, monotonic seconds.
+        sent_s: when it was last sent, monotonic seconds.
+        due_s: when to send what is left again.
     """
 
     waiting: dict[int | str, int]
+    sent_s: float
     due_s: float
     tries: int = 1
 
@@ -92,20 +94,25 @@ class Lane(Generic[T]):
         """These are on their way for the first time."""
         self.cursor = self.number(rows[-1])
         waiting = {self.name(row): self.number(row) for row in rows}
-        self.flights.append(Flight(waiting=waiting, due_s=now_s + resend_s(1)))
+        self.flights.append(Flight(waiting=waiting, sent_s=now_s, due_s=now_s + resend_s(1)))
 
     def sent_again(self, flight: Flight, rows: Sequence[T], now_s: float) -> None:
         """These are all that is left of a message."""
         flight.tries += 1
+        flight.sent_s = now_s
         flight.due_s = now_s + resend_s(flight.tries)
         flight.waiting = {self.name(row): self.number(row) for row in rows}
 
-    def acknowledged(self, names: Sequence[int | str]) -> None:
-        """The hub has these."""
+    def acknowledged(self, names: Sequence[int | str], now_s: float) -> None:
+        """The hub has these. As long as it works its way through what it got, nothing is sent to it twice."""
+        news = False
         for flight in self.flights:
             for name in names:
-                flight.waiting.pop(name, None)
+                news |= flight.waiting.pop(name, None) is not None
         self.flights = [flight for flight in self.flights if flight.waiting]
+        for flight in self.flights if news else ():
+            patience_s = min(now_s + RESEND_S, flight.sent_s + LONGEST_RESEND_S)
+            flight.due_s = max(flight.due_s, patience_s)
 
     def due_s(self) -> float | None:
         """When the next resend is due."""

@@ -98,7 +98,7 @@ class Pump:
 
     def acknowledged(self, ack: Ack) -> None:
         """The hub has committed these rows."""
-        self._note(partial(self._apply, ack))
+        self._note(partial(self._apply, ack, self._clock.monotonic_s()))
 
     def _rows_came(self) -> None:
         self._note(self._refresh)
@@ -120,7 +120,7 @@ class Pump:
             if again and lane.topic is Topic.EVENT:
                 lane.rewind(again)
 
-    def _apply(self, ack: Ack) -> None:
+    def _apply(self, ack: Ack, now_s: float) -> None:
         names: dict[Topic, Sequence[int | str]] = {
             Topic.RESULT: ack.results,
             Topic.EVENT: ack.events,
@@ -128,7 +128,7 @@ class Pump:
         }
         for lane in self._lanes:
             if lane.install_id == ack.install_id:
-                lane.acknowledged(names[lane.topic])
+                lane.acknowledged(names[lane.topic], now_s)
 
     def _run(self) -> None:
         pause_s: float | None = None

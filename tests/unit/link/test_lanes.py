@@ -35,17 +35,29 @@ def test_a_single_large_row_travels_alone() -> None:
 
 def test_a_message_is_done_once_every_row_of_it_is_acknowledged() -> None:
     lane = a_lane()
-    lane.flights = [Flight(waiting={1: 1, 2: 2}, due_s=5.0), Flight(waiting={3: 3}, due_s=4.0)]
+    lane.flights = [Flight({1: 1, 2: 2}, sent_s=0.0, due_s=5.0), Flight({3: 3}, sent_s=0.0, due_s=4.0)]
     assert lane.due_s() == 4.0
-    lane.acknowledged([1, 3, 99])
+    lane.acknowledged([1, 3, 99], 0.0)
     assert [flight.waiting for flight in lane.flights] == [{2: 2}]
-    lane.acknowledged([2])
+    lane.acknowledged([2], 0.0)
     assert lane.due_s() is None
+
+
+def test_a_hub_that_is_slow_but_works_is_not_sent_everything_twice() -> None:
+    lane = a_lane()
+    for number in range(1, 4):
+        lane.sent([number], now_s=0.0)
+    lane.acknowledged([1], 9.0)
+    assert [flight.due_s for flight in lane.flights] == [19.0, 19.0]
+    lane.acknowledged([99], 18.0)
+    assert lane.due_s() == 19.0, "a row that was not on its way is no news"
+    lane.acknowledged([2], 57.0)
+    assert lane.due_s() == 60.0, "patience ends a minute after it was sent"
 
 
 def test_a_new_connection_begins_again_at_the_oldest_row() -> None:
     lane = a_lane()
-    lane.cursor, lane.flights = 7, [Flight(waiting={7: 7}, due_s=0.0)]
+    lane.cursor, lane.flights = 7, [Flight({7: 7}, sent_s=0.0, due_s=0.0)]
     lane.reset(is_open=True)
     assert (lane.open, lane.fresh, lane.cursor, lane.flights) == (True, True, 0, [])
 
@@ -53,7 +65,7 @@ def test_a_new_connection_begins_again_at_the_oldest_row() -> None:
 def test_going_back_skips_what_is_on_its_way() -> None:
     lane = a_lane(rows=6)
     lane.sent([1, 2, 3, 4, 5, 6], now_s=0.0)
-    lane.acknowledged([1, 2, 4])
+    lane.acknowledged([1, 2, 4], 0.0)
     lane.rewind(2)
     assert list(lane.next_rows()) == [2, 4]
     lane.sent([2, 4], now_s=0.0)
