@@ -123,12 +123,13 @@ def token() -> None:
 @with_json
 @click.option("--role", type=click.Choice(ROLES), required=True)
 @click.option("--name", help="Shown in the audit log; made from the time without one.")
-def token_create(hub: Hub, role: str, name: str | None, *, as_json: bool) -> None:
+@click.option("--owner", help="Account it is made for; it counts as that person where two are needed.")
+def token_create(hub: Hub, role: str, name: str | None, owner: str | None, *, as_json: bool) -> None:
     """Make a token; prints it, once."""
     now = utc_now()
     name = name or f"cli-{now:%Y%m%dT%H%M%S%f}"
     with transaction(hub) as session:
-        secret = tokens.create(session, name=name, role=role, now=now)
+        secret = tokens.create(session, name=name, role=role, now=now, owner=owner)
     answer(as_json, {"name": name, "role": role, "token": secret}, secret)
 
 

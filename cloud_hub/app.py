@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from cloud_hub import context, headers, health, i18n, problems
 from cloud_hub.access import roles
+from cloud_hub.api import acts as api_acts
 from cloud_hub.api import alerts as api_alerts
 from cloud_hub.api import blueprint as api
 from cloud_hub.api import commands as api_commands
@@ -22,11 +23,13 @@ from cloud_hub.api import events as api_events
 from cloud_hub.api import groups as api_groups
 from cloud_hub.api import passes as api_passes
 from cloud_hub.api import people as api_people
+from cloud_hub.api import proposals as api_proposals
 from cloud_hub.api import reports as api_reports
 from cloud_hub.api import stations as api_stations
 from cloud_hub.api.schemas import Problem
 from cloud_hub.bell import Ringer
 from cloud_hub.console.views import (
+    acts,
     alerts,
     events,
     groups,
@@ -34,6 +37,7 @@ from cloud_hub.console.views import (
     overview,
     passes,
     people,
+    proposals,
     reports,
     session,
     stations,
@@ -49,10 +53,11 @@ LARGEST_BODY: Final = 1024 * 1024
 _SHORTEST_KEY: Final = 32
 _CONSOLE: Final = Path(__file__).parent / "console"
 
-PAGES: Final = (alerts, events, groups, orders, overview, passes, people, reports, stations)
+PAGES: Final = (acts, alerts, events, groups, orders, overview, passes, people, proposals, reports, stations)
 """Modules whose views register themselves on the console's blueprint."""
 
 RESOURCES: Final = (
+    api_acts,
     api_alerts,
     api_commands,
     api_consents,
@@ -61,6 +66,7 @@ RESOURCES: Final = (
     api_groups,
     api_passes,
     api_people,
+    api_proposals,
     api_reports,
     api_stations,
 )

@@ -86,6 +86,38 @@ class OutcomeUnknown(Conflict):
     code = "outcome_unknown"
 
 
+class LockedDown(Conflict):
+    """As far as the hub knows the door is locked down: that has to end first."""
+
+    code = "locked_down"
+
+
+class AlreadyProposed(Conflict):
+    """The same act at the same door waits for a second person already."""
+
+    code = "already_proposed"
+
+
+class AlreadyDecided(Conflict):
+    """A proposal is decided once."""
+
+    code = "already_decided"
+
+
+class SamePerson(CallerError):  # noqa: N818
+    """The second of two people must be another one."""
+
+    status = 403
+    code = "same_person"
+
+
+class PersonUnknown(CallerError):  # noqa: N818
+    """Nobody knows whose token this is, so it cannot be one of two people."""
+
+    status = 403
+    code = "person_unknown"
+
+
 class TooMany(CallerError):  # noqa: N818
     """Slow down; ``extra["retry_after_s"]`` says how long."""
 

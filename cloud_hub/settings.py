@@ -8,6 +8,7 @@ from pydantic import Field
 
 from firmware_config.load import ConfigError, Section, load
 from firmware_config.units import Port, Text
+from firmware_config.wire import Verb
 
 CONFIG_VARIABLE = "YIZHAN_HUB_CONFIG"
 """Names the configuration file where ``--config`` does not."""
@@ -51,12 +52,14 @@ class OrderSettings(Section):
     Attributes:
         command_key_file: Ed25519 private key that signs orders; only the bridge reads it.
         pulse_ms: length of an ordinary pulse.
-        step_up_s: a person orders an unlock only this long after giving the password (safety.md W4).
+        step_up_s: a person gives an order only this long after giving the password (safety.md W4).
+        two_person: verbs that a second person must approve (safety.md W11); none unless named.
     """
 
     command_key_file: Path
     pulse_ms: Annotated[int, Field(ge=500, le=10_000)] = 5_000
     step_up_s: Annotated[int, Field(ge=30, le=300)] = 300
+    two_person: frozenset[Verb] = frozenset()
 
 
 class PassSettings(Section):

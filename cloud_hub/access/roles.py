@@ -99,6 +99,19 @@ def signed_in() -> Principal:
     return found
 
 
+def renew(raw: str) -> None:
+    """From here on in this request, whoever asks does so by the sign-in that a step-up has just renewed.
+
+    Raises:
+        Unauthenticated: it has ended meanwhile.
+    """
+    with context.web().reading() as session:  # of its own: the request's may still see what was before
+        found = sessions.find(session, raw, now=context.now())
+    if found is None:
+        raise Unauthenticated("sign in first")
+    g.principal = Principal(actor=f"user:{found.user.username}", role=Role(found.user.role), sign_in=found)
+
+
 def guard() -> None:
     """Run before every request. Deny by default.
 

@@ -35,6 +35,7 @@ def start(session: Session, *, user: User, address: str, browser: str, now: date
     session.add(
         LoginSession(
             id_hash=digest(raw),
+            sign_in_id=secrets.token_hex(16),
             user_id=user.id,
             created_at=now,
             seen_at=now,
@@ -62,8 +63,21 @@ def find_hashed(session: Session, id_hash: str, *, now: datetime) -> SignIn | No
     if found is None:
         return None
     row, user = found
-    alive = row.ended_at is None and now - row.seen_at < IDLE and now - row.created_at < ABSOLUTE
-    return SignIn(row=row, user=user) if alive and user.disabled_at is None else None
+    return SignIn(row=row, user=user) if _is_alive(row, now) and user.disabled_at is None else None
+
+
+def lives(session: Session, sign_in_id: str | None, *, user: User, now: datetime) -> bool:
+    """Whether somebody's sign-in is neither ended nor too old, whatever id its cookie has by now."""
+    if not sign_in_id:
+        return False
+    rows = session.scalars(
+        select(LoginSession).where(LoginSession.sign_in_id == sign_in_id, LoginSession.user_id == user.id)
+    )
+    return any(_is_alive(row, now) for row in rows)
+
+
+def _is_alive(row: LoginSession, now: datetime) -> bool:
+    return row.ended_at is None and now - row.seen_at < IDLE and now - row.created_at < ABSOLUTE
 
 
 def touch_is_due(sign_in: SignIn, now: datetime) -> bool:
@@ -84,6 +98,7 @@ def renew(session: Session, sign_in: SignIn, *, now: datetime) -> str:
     session.add(
         LoginSession(
             id_hash=digest(raw),
+            sign_in_id=old.sign_in_id,
             user_id=old.user_id,
             created_at=old.created_at,
             seen_at=now,

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from cloud_hub.access import audit
 from cloud_hub.errors import Conflict, Invalid
-from cloud_hub.models import ApiToken
+from cloud_hub.models import ApiToken, User
 from cloud_hub.models.access import Role
 
 _PREFIX: Final = "yz_"
@@ -24,11 +24,27 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def create(session: Session, *, name: str, role: Role | str, now: datetime, actor: str = "hub") -> str:
+def create(
+    session: Session,
+    *,
+    name: str,
+    role: Role | str,
+    now: datetime,
+    actor: str = "hub",
+    owner: str | None = None,
+) -> str:
     """Make a token and return it; it cannot be shown again.
 
+    Args:
+        session: a writing session.
+        name: shown in the audit log.
+        role: what it may do.
+        now: aware time.
+        actor: who makes it.
+        owner: account it is made for; counts as that person where two are needed.
+
     Raises:
-        Invalid: the name has other signs than letters, digits, ``_ . -``, or the role is none.
+        Invalid: the name has other signs than letters, digits, ``_ . -``, the role is none, or there is no such account.
         Conflict: the name is taken.
     """
     if not _NAME.fullmatch(name):
@@ -40,6 +56,8 @@ def create(session: Session, *, name: str, role: Role | str, now: datetime, acto
         raise Invalid(f"role: not one of {', '.join(Role)}", errors=[{"field": "role", "problem": "unknown"}])
     if session.scalar(select(ApiToken.id).where(ApiToken.name == name)) is not None:
         raise Conflict(f"a token named {name} exists")
+    if owner is not None and session.scalar(select(User.id).where(User.username == owner)) is None:
+        raise Invalid(f"owner: no account {owner}", errors=[{"field": "owner", "problem": "unknown"}])
     secret = _PREFIX + secrets.token_urlsafe(32)
     session.add(
         ApiToken(
@@ -47,6 +65,7 @@ def create(session: Session, *, name: str, role: Role | str, now: datetime, acto
             token_hash=digest(secret),
             role=Role(role).value,
             created_at=now,
+            owner=owner,
             used_at=None,
             revoked_at=None,
         )
@@ -56,7 +75,7 @@ def create(session: Session, *, name: str, role: Role | str, now: datetime, acto
         actor=actor,
         action="token:create:done",
         target=f"token:{name}",
-        detail={"role": Role(role).value},
+        detail={"role": Role(role).value, "owner": owner},
         now=now,
     )
     return secret

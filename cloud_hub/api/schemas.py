@@ -3,10 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from cloud_hub.models.alert import AlertState, Severity
-from cloud_hub.models.command import CommandState
 from cloud_hub.models.station import Presence
 from firmware_config.vocabulary import DoorState, EventKind
 
@@ -116,32 +115,6 @@ class CommandsQuery(Given):
     limit: int = Field(default=50, ge=1, le=500)
 
 
-class UnlockBody(Given):
-    """An order to unlock a door for one pulse."""
-
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)] = Field(
-        description="Why; kept in the audit log."
-    )
-    pulse_ms: int | None = Field(
-        default=None,
-        ge=500,
-        le=10_000,
-        description="Length of the pulse in milliseconds; the hub's setting if absent.",
-    )
-    confirm_unknown: bool = Field(
-        default=False,
-        description="Needed while the outcome of the door's last order is unknown: it may be open already.",
-    )
-
-    @field_validator("reason")
-    @classmethod
-    def _is_printable(cls, reason: str) -> str:
-        if not reason.isprintable():
-            message = "control characters are not allowed"
-            raise ValueError(message)
-        return reason
-
-
 class DoorAnswer(Answer):
     """A door as last reported. `relay` (commanded) and `contact_open` (observed) are two facts."""
 
@@ -150,6 +123,8 @@ class DoorAnswer(Answer):
     relay: bool = Field(description="The lock's coil is energised.")
     contact_open: bool | None = Field(description="Null while the contact cannot be trusted.")
     lock_kind: str
+    mode: str = Field(description="Ordered for a time: `normal`, `hold_open` or `lock_down`.")
+    mode_until: datetime | None = Field(description="When it ends by itself.")
     reported_at: datetime
 
 
@@ -200,33 +175,6 @@ class StationDetailAnswer(StationAnswer):
     backlog: int = Field(description="Events and readings that wait at the station.")
     backlog_age_s: float
     rejected: dict[str, int] = Field(description="Payloads the station refused since its boot, by reason.")
-
-
-class StepAnswer(Answer):
-    """One hop of an order's story."""
-
-    at: datetime
-    state: CommandState
-    detail: dict[str, Any]
-
-
-class CommandAnswer(Answer):
-    """An order. `state` is `OPENED` only after the station's contact proved it."""
-
-    id: str
-    station: str
-    door: str
-    verb: str
-    pulse_ms: int
-    reason: str
-    state: CommandState
-    final: bool = Field(description="Nothing will follow.")
-    code: str | None = Field(description="Why, when rejected, expired or interrupted.")
-    evidence: dict[str, Any] = Field(description="What the station saw, in milliseconds of its own clock.")
-    requested_by: str
-    requested_at: datetime
-    ended_at: datetime | None
-    timeline: list[StepAnswer]
 
 
 class EventAnswer(Answer):
@@ -287,12 +235,6 @@ class StationPage(Page):
     """Stations."""
 
     items: list[StationAnswer]
-
-
-class CommandPage(Page):
-    """Orders."""
-
-    items: list[CommandAnswer]
 
 
 class EventPage(Page):

@@ -1,17 +1,12 @@
-"""Stations, and the order to unlock a door."""
+"""Stations and their current state."""
 
-from http import HTTPStatus
-
-from flask import Response, url_for
+from flask import Response
 
 from cloud_hub import context
 from cloud_hub.access.roles import requires
-from cloud_hub.api.blueprint import CONFLICT, THROTTLED, UNKNOWN, api, cut, send
-from cloud_hub.api.commands import answer as command_answer
+from cloud_hub.api.blueprint import UNKNOWN, api, cut, send
 from cloud_hub.api.schemas import (
-    CommandAnswer,
     DoorAnswer,
-    DoorPath,
     OccupancyAnswer,
     SensorAnswer,
     StationAnswer,
@@ -19,10 +14,7 @@ from cloud_hub.api.schemas import (
     StationPage,
     StationPath,
     StationsQuery,
-    UnlockBody,
 )
-from cloud_hub.commands import queries as orders
-from cloud_hub.commands.placing import place_unlock
 from cloud_hub.models import StationStatus
 from cloud_hub.models.access import Role
 from cloud_hub.stations import queries
@@ -43,27 +35,6 @@ def list_stations(query: StationsQuery) -> Response:
 def get_station(path: StationPath) -> Response:
     """With its sensors, cameras and the state of its link."""
     return send(_detail(queries.one(context.read(), path.station_id)))
-
-
-@api.post(
-    "/stations/<station_id>/doors/<door_id>/unlock",
-    summary="Order a door to be unlocked",
-    responses={202: CommandAnswer, **UNKNOWN, **CONFLICT, **THROTTLED},
-)
-@requires(Role.OPERATOR)
-def unlock(path: DoorPath, body: UnlockBody) -> Response:
-    """Accepted is not opened: follow `Location` until `final` is true. A door takes one order at a time."""
-    command = place_unlock(
-        station_id=path.station_id,
-        door_id=path.door_id,
-        reason=body.reason,
-        pulse_ms=body.pulse_ms,
-        confirm_unknown=body.confirm_unknown,
-    )
-    with context.web().reading() as session:
-        story = orders.one(session, command.id)
-    where = url_for("api.get_command", command_id=command.id)
-    return send(command_answer(story), HTTPStatus.ACCEPTED, Location=where)
 
 
 def _answer(view: StationView) -> StationAnswer:

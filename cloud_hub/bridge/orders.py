@@ -14,14 +14,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from cloud_hub.bell import WEB, Ringer
 from cloud_hub.bridge.mqtt import Link
 from cloud_hub.bridge.worker import Worker
-from cloud_hub.commands import orders
+from cloud_hub.commands import orders, proposals
 from cloud_hub.commands.orders import Hop
 from cloud_hub.commands.signer import OrderSigner, SignerRefused
 from cloud_hub.ingest.decoding import Arrival, Received, StationKeys, open_arrival, topic_label
@@ -31,7 +31,7 @@ from cloud_hub.models.command import CommandState as S
 from firmware_config import crashpoint
 from firmware_config.signing import Refused
 from firmware_config.topics import Topic
-from firmware_config.wire import Ask, Challenge, Order
+from firmware_config.wire import Ask, Challenge, Order, Verb
 
 log = logging.getLogger(__name__)
 
@@ -197,8 +197,9 @@ class Orders:
             station=command.station_id,
             cmd_id=command.id,
             door=command.door_id,
-            verb="unlock",
+            verb=cast("Verb", command.verb),
             pulse_ms=command.pulse_ms,
+            duration_s=command.duration_s,
             issued_ms=int(now.timestamp() * 1000),
         )
         mid = self._link.publish(Topic.REQUEST, order.station, self._signer.order(order))
@@ -235,7 +236,7 @@ class Orders:
             go = self._signer.go(order, challenge)
         except SignerRefused as refusal:
             log.error("signer refused", extra={"reason": str(refusal)})  # noqa: TRY400 (a verdict, not a fault of ours)
-            self._refuse(order.cmd_id, S.REJECTED, "signer_refused", carried.hops)
+            self._signer_refused(carried)
             return
         except ValueError:
             self._counters.rejected.labels("mismatch", Topic.CHALLENGE.value.tail).inc()
@@ -254,6 +255,14 @@ class Orders:
         elif verdict is not None:
             self._counters.orders.labels(verdict.value).inc()
         self._ringer.ring(WEB, f"command:{order.cmd_id}", f"station:{order.station}")
+
+    def _signer_refused(self, carried: Carried) -> None:
+        order = carried.order
+        with self._sessions.begin() as session:
+            done = orders.signer_refused(session, order.cmd_id, now=self._clock(), hops=carried.hops)
+        if done:
+            self._counters.orders.labels(S.REJECTED.value).inc()
+        self._ringer.ring(WEB, f"command:{order.cmd_id}", f"station:{order.station}", "alerts")
 
     def _unheard(self, mid: int) -> None:
         command_id = self._mids.get(mid)
@@ -282,6 +291,9 @@ class Orders:
         self._looked_s = time.monotonic()
         with self._reading() as session:
             due_at = orders.next_due(session)
+            proposals_over = proposals.any_overdue(session, now=now)
+        if proposals_over:
+            self._end_proposals(now)
         if due_at is not None and due_at <= now:
             self._write_hops()
             with self._sessions.begin() as session:
@@ -290,6 +302,12 @@ class Orders:
             for command in moved:
                 self._moved(command)
         self._due_at = due_at
+
+    def _end_proposals(self, now: datetime) -> None:
+        with self._sessions.begin() as session:
+            over = proposals.expire(session, now=now)
+        stations = {f"station:{proposal.station_id}" for proposal in over}
+        self._ringer.ring(WEB, "proposals", *sorted(stations)[:50])
 
     def _moved(self, command: Command) -> None:
         self._carried.pop(command.id, None)
@@ -304,8 +322,13 @@ class Orders:
             unknown = orders.unknown(session, sorted(stations))
         self._unknown -= stations - {command.station_id for command in unknown}
         now_s = time.monotonic()
+        asked = []
         for command in unknown:
             if now_s - self._asked_s.get(command.id, -ASK_EVERY_S) >= ASK_EVERY_S:
                 self._asked_s[command.id] = now_s
                 ask = Ask(station=command.station_id, what="result", cmd_id=command.id)
                 self._link.publish(Topic.REQUEST, command.station_id, self._signer.ask(ask))
+                asked.append(command.id)
+        if asked:
+            with self._sessions.begin() as session:
+                orders.note_asked(session, asked, now=self._clock())

@@ -9,12 +9,16 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from cloud_hub.access import audit
-from cloud_hub.commands import results
+from cloud_hub.alerts import engine
+from cloud_hub.alerts.rules import SIGNER_REFUSED, Raise
+from cloud_hub.commands import results, warrants
 from cloud_hub.commands.results import BEFORE_GO, NEVER, WORD_WAIT
-from cloud_hub.models import ApiToken, Command, CommandStep, Station, StationStatus, User
-from cloud_hub.models.access import Role
+from cloud_hub.commands.warrants import Warrant
+from cloud_hub.models import Command, CommandStep, Door, Proposal, ProposalDecision, Station, StationStatus
+from cloud_hub.models.alert import Severity
 from cloud_hub.models.command import CommandState as S
 from cloud_hub.models.station import Presence
+from firmware_config.vocabulary import DoorMode
 from firmware_config.wire import Challenge
 
 HEARTBEAT_LIMIT: Final = timedelta(seconds=15)
@@ -22,8 +26,6 @@ HEARTBEAT_LIMIT: Final = timedelta(seconds=15)
 
 MISSED_BEATS: Final = 2
 """A station without a challenge and with more heartbeats missed than this is called offline."""
-
-_MAY_UNLOCK: Final = frozenset({Role.OPERATOR, Role.ADMINISTRATOR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def authorise(
     if command is None:
         return None
     _write(session, command, hops)
-    if (code := _objection(session, command)) is not None:
+    if (code := _objection(session, command, now)) is not None:
         results.end(session, command, S.REJECTED, now=now, code=code)
         return S.REJECTED
     status = session.get(StationStatus, command.station_id)
@@ -109,18 +111,39 @@ def authorise(
         "station": command.station_id,
         "door": command.door_id,
         "requested_by": command.requested_by,
+        "approved_by": command.approved_by,
         "reason": command.reason,
         "pulse_ms": command.pulse_ms,
+        "duration_s": command.duration_s,
+        "sign_in": command.sign_in_id,
     }
     audit.record(
         session,
         actor=command.requested_by,
-        action="door:unlock:authorised",
+        action=f"door:{command.verb}:authorised",
         target=command.id,
         detail=facts,
         now=now,
     )
     return S.AUTHORISED
+
+
+def signer_refused(session: Session, command_id: str, *, now: datetime, hops: Sequence[Hop]) -> bool:
+    """End an order that the signer would not sign, and tell people: somebody orders more than anybody should."""
+    if not refuse(session, command_id, S.REJECTED, code="signer_refused", now=now, hops=hops):
+        return False
+    command = session.get_one(Command, command_id)
+    facts = {"command": command.id, "door": command.door_id, "by": command.requested_by}
+    effect = Raise(SIGNER_REFUSED, Severity.CRITICAL, command.door_id, latching=True, holds=False, data=facts)
+    engine.apply(session, command.station_id, [effect], at=now)
+    return True
+
+
+def note_asked(session: Session, command_ids: Sequence[str], *, now: datetime) -> None:
+    """The station is being asked again what became of these."""
+    for command in results.lock(session, command_ids).values():
+        if not command.final:
+            command.asked, command.asked_at = command.asked + 1, now
 
 
 def next_due(session: Session) -> datetime | None:
@@ -165,18 +188,30 @@ def _write(session: Session, command: Command, hops: Sequence[Hop]) -> None:
         session.add(CommandStep(command_id=command.id, at=hop.at, state=hop.state.value, detail=hop.detail))
 
 
-def _objection(session: Session, command: Command) -> str | None:
+def _objection(session: Session, command: Command, now: datetime) -> str | None:
+    """Why GO must not be sent after all: the station, the door, or the right of everybody who decided it."""
     station = session.get(Station, command.station_id)
     if station is None or station.retired_at is not None:
         return "station_retired"
-    kind, _, name = command.requested_by.partition(":")
-    if kind == "user":
-        user = session.scalar(select(User).where(User.username == name))
-        allowed = user is not None and user.disabled_at is None and user.role in _MAY_UNLOCK
-    else:
-        token = session.scalar(select(ApiToken).where(ApiToken.name == name)) if kind == "token" else None
-        allowed = token is not None and token.revoked_at is None and token.role in _MAY_UNLOCK
-    return None if allowed else "not_authorised"
+    if command.verb == "unlock":
+        door = session.get(Door, (command.station_id, command.door_id), populate_existing=True)
+        if door is None or door.mode == DoorMode.LOCK_DOWN:
+            return "unknown_door" if door is None else "locked_down"
+    first = Warrant(command.requested_by, command.sign_in_id, command.proven_at)
+    if command.approved_by is None:
+        return warrants.fault(session, first, given_at=command.requested_at, now=now)
+    row = session.execute(
+        select(Proposal, ProposalDecision)
+        .join(ProposalDecision, ProposalDecision.proposal_id == Proposal.id)
+        .where(ProposalDecision.command_id == command.id)
+    ).one_or_none()
+    if row is None:
+        return "not_authorised"
+    proposal, decision = row
+    second = Warrant(decision.decided_by, decision.sign_in_id, decision.proven_at)
+    return warrants.fault(session, first, given_at=proposal.proposed_at, now=now) or warrants.fault(
+        session, second, given_at=decision.decided_at, now=now
+    )
 
 
 def _silence(session: Session, command: Command, now: datetime) -> tuple[S, str]:

@@ -23,11 +23,11 @@ from sqlalchemy.orm import Session
 from cloud_hub.access import audit
 from cloud_hub.alerts import engine
 from cloud_hub.alerts.rules import CONTRADICTED, STORE_LOST, Raise
-from cloud_hub.models import Command, CommandStep
+from cloud_hub.models import Command, CommandStep, Door
 from cloud_hub.models.alert import Severity
 from cloud_hub.models.command import CommandState as S
-from firmware_config.vocabulary import Outcome
-from firmware_config.wire import Reply, Result
+from firmware_config.vocabulary import DoorMode, Outcome
+from firmware_config.wire import TIMED, Reply, Result
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,9 @@ NEVER: Final = timedelta(days=36_500)
 
 BEFORE_GO: Final = frozenset({S.REQUESTED, S.SENT, S.CHALLENGED})
 AFTER_GO: Final = frozenset({S.AUTHORISED, S.PULSING, S.UNKNOWN})
+MODE_OUTCOMES: Final = frozenset({Outcome.APPLIED, Outcome.REJECTED, Outcome.EXPIRED, Outcome.INTERRUPTED})
+"""What may become of an order that changes a door's mode. It energises nothing, so no other word can be true of it."""
+
 NEVER_PULSED: Final = frozenset({S.DEVICE_OFFLINE, S.NO_CHALLENGE, S.REJECTED, S.EXPIRED})
 PULSED: Final = frozenset({S.OPENED, S.PULSED_NOT_OPENED, S.ACTUATOR_FAULT, S.INTERRUPTED})
 FINAL: Final = NEVER_PULSED | PULSED | {S.APPLIED, S.UNKNOWN_FINAL}
@@ -109,7 +112,7 @@ def apply(session: Session, result: Result, *, now: datetime) -> Applied:
     command = lock(session, [result.cmd_id]).get(result.cmd_id)
     if command is None or command.station_id != result.station:
         return _unknown_order(session, result, now)
-    move = MOVES[S(command.state), result.outcome]
+    move = MOVES[S(command.state), result.outcome] if _fits(command, result) else Verdict.CONTRADICTION
     if move is Verdict.CONTRADICTION:
         return _contradiction(session, command, result, now)
     evidence = {**command.evidence, **_evidence(result)}
@@ -125,6 +128,8 @@ def apply(session: Session, result: Result, *, now: datetime) -> Applied:
         command.due_at = now + timedelta(milliseconds=command.pulse_ms) + WORD_WAIT
         return Applied(known=True, changed=True)
     late = command.state == S.UNKNOWN_FINAL
+    if move is S.APPLIED and command.state == S.AUTHORISED:
+        _show_mode(session, command, result, now)
     end(
         session,
         command,
@@ -135,6 +140,26 @@ def apply(session: Session, result: Result, *, now: datetime) -> Applied:
         detail={**detail, "late": late},
     )
     return Applied(known=True, changed=True, ended=move)
+
+
+def _fits(command: Command, result: Result) -> bool:
+    if command.verb == "unlock":
+        return result.outcome is not Outcome.APPLIED
+    return result.outcome in MODE_OUTCOMES
+
+
+def _show_mode(session: Session, command: Command, result: Result, now: datetime) -> None:
+    """A fresh word, so the door is shown as it is now; the next heartbeat says it again."""
+    door = session.get(Door, (command.station_id, command.door_id))
+    if door is None:
+        return
+    until_ms = result.evidence.mode_until_mono_ms
+    left = timedelta(seconds=command.duration_s)
+    if until_ms is not None and result.boot_id == command.boot_id:
+        left = min(left, timedelta(milliseconds=max(0, until_ms - result.mono_ms)))
+    timed = command.verb in TIMED
+    door.mode = DoorMode(command.verb).value if timed else DoorMode.NORMAL.value
+    door.mode_until = now + left if timed else None
 
 
 def reply(session: Session, reply: Reply, *, now: datetime) -> Applied:
@@ -199,11 +224,17 @@ def end(
         "station": command.station_id,
         "door": command.door_id,
         "requested_by": command.requested_by,
+        "approved_by": command.approved_by,
         "code": code,
         "evidence": command.evidence,
     }
     audit.record(
-        session, actor=actor, action=f"door:unlock:{state.lower()}", target=command.id, detail=facts, now=now
+        session,
+        actor=actor,
+        action=f"door:{command.verb}:{state.lower()}",
+        target=command.id,
+        detail=facts,
+        now=now,
     )
 
 
@@ -242,7 +273,7 @@ def _contradiction(session: Session, command: Command, result: Result, now: date
     audit.record(
         session,
         actor=actor,
-        action="door:unlock:contradicted",
+        action=f"door:{command.verb}:contradicted",
         target=command.id,
         detail=facts | said,
         now=now,
@@ -255,6 +286,6 @@ def _unknown_order(session: Session, result: Result, now: datetime) -> Applied:
     said = {"outcome": result.outcome.value, "code": result.code, "evidence": _evidence(result)}
     actor = f"station:{result.station}"
     audit.record(
-        session, actor=actor, action="door:unlock:not_ours", target=result.cmd_id, detail=said, now=now
+        session, actor=actor, action="door:order:not_ours", target=result.cmd_id, detail=said, now=now
     )
     return Applied(known=False)

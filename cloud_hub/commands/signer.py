@@ -1,15 +1,16 @@
 """Signs orders with the hub's command key. The key lives in the bridge process only (safety.md C5).
 
 The signer keeps its own count: whoever takes over the rest of the hub still gets no more than ``GO_A_MINUTE`` openings
-of a door signed (threat model 6).
+of a door signed (threat model 6). What lets nobody in is counted apart, so that no burst stands before a lock-down.
 """
 
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from cloud_hub.commands.acts import RESTRICTING
 from firmware_config.signing import Signer
-from firmware_config.wire import Ask, Challenge, Go, Order
+from firmware_config.wire import Act, Ask, Challenge, Go, Order
 
 GO_A_MINUTE: Final = 3
 _MINUTE_S: Final = 60.0
@@ -31,7 +32,7 @@ class OrderSigner:
         """
         self._signer = signer
         self._clock = clock
-        self._signed_s: dict[tuple[str, str], deque[float]] = {}
+        self._signed_s: dict[tuple[str, str, bool], deque[float]] = {}
 
     def order(self, order: Order) -> bytes:
         """Seal a first step. It opens nothing, so it is not counted."""
@@ -48,8 +49,7 @@ class OrderSigner:
             SignerRefused: ``GO_A_MINUTE`` for this door in the last minute.
             ValueError: the challenge is not one for this order.
         """
-        asked = (order.station, order.cmd_id, order.door, order.verb, order.pulse_ms)
-        if asked != (challenge.station, challenge.cmd_id, challenge.door, challenge.verb, challenge.pulse_ms):
+        if _act(order) != _act(challenge):
             raise ValueError(f"challenge is not for order {order.cmd_id}")
         self._count(order)
         go = Go(
@@ -58,6 +58,7 @@ class OrderSigner:
             door=order.door,
             verb=order.verb,
             pulse_ms=order.pulse_ms,
+            duration_s=order.duration_s,
             issued_ms=order.issued_ms,
             boot_id=challenge.boot_id,
             nonce=challenge.nonce,
@@ -66,7 +67,13 @@ class OrderSigner:
 
     def _count(self, order: Order) -> None:
         now_s = self._clock()
-        signed = self._signed_s.setdefault((order.station, order.door), deque(maxlen=GO_A_MINUTE))
+        key = (order.station, order.door, order.verb in RESTRICTING)
+        signed = self._signed_s.setdefault(key, deque(maxlen=GO_A_MINUTE))
         if len(signed) == GO_A_MINUTE and now_s - signed[0] < _MINUTE_S:
             raise SignerRefused(f"{order.station} {order.door}: {GO_A_MINUTE} orders signed within a minute")
         signed.append(now_s)
+
+
+def _act(step: Act) -> tuple[object, ...]:
+    """Every field that says what is to be done."""
+    return (step.station, step.cmd_id, step.door, step.verb, step.pulse_ms, step.duration_s)

@@ -83,6 +83,21 @@ def seconds(length_s: float) -> str:
     return gettext("%(n)s s", n=number(length_s, 2))
 
 
+def since(length_ms: int) -> str:
+    """How long after the click: milliseconds at first, then seconds."""
+    sign, size = ("+" if length_ms >= 0 else "\N{MINUS SIGN}"), abs(length_ms)
+    if size < 1_000:  # noqa: PLR2004 (milliseconds in a second)
+        return sign + gettext("%(n)s ms", n=size)
+    return sign + (seconds(size / 1_000) if size < 60_000 else duration(size / 1_000))  # noqa: PLR2004 (in a minute)
+
+
+def span(length_s: int) -> str:
+    """An exact length of time in its largest whole unit: a day and less in hours."""
+    if length_s % 3_600 == 0:
+        return gettext("%(n)s h", n=length_s // 3_600)
+    return gettext("%(n)s min", n=length_s // 60) if length_s % 60 == 0 else gettext("%(n)s s", n=length_s)
+
+
 def event_facts(data: dict[str, Any]) -> list[tuple[str, str]]:
     """What an event's data says, as (label, words), the important first. Keys without words are left to the details."""
     facts: list[tuple[str, str]] = []

@@ -8,13 +8,13 @@ from cloud_hub.alerts.rules import (
     LIVENESS_OFF,
     OVER_CAPACITY,
     ROSTER_BEHIND,
+    SIGNER_REFUSED,
     SILENT,
     STORE_LOST,
 )
 from cloud_hub.i18n import gettext, mark
 from cloud_hub.models.access import Role
 from cloud_hub.models.alert import AlertState, Severity
-from cloud_hub.models.command import CommandState
 from cloud_hub.models.people import ConsentKind
 from cloud_hub.models.station import Presence
 from firmware_config.vocabulary import DoorState, EventKind
@@ -41,63 +41,6 @@ DOOR_STATES: Final[dict[str, str]] = {
     DoorState.UNSENSED_UNLOCKED: mark("Unlocked, contact not trusted"),
 }
 
-COMMAND_STATES: Final[dict[str, str]] = {
-    CommandState.REQUESTED: mark("Requested"),
-    CommandState.SENT: mark("Sent to the station"),
-    CommandState.CHALLENGED: mark("The station answered"),
-    CommandState.AUTHORISED: mark("Authorised"),
-    CommandState.PULSING: mark("Unlocking"),
-    CommandState.UNKNOWN: mark("May be open: check the camera or the contact"),
-    CommandState.DEVICE_OFFLINE: mark("Station offline, not unlocked"),
-    CommandState.NO_CHALLENGE: mark("No answer, not unlocked"),
-    CommandState.REJECTED: mark("Refused by the station"),
-    CommandState.EXPIRED: mark("Too late, not unlocked"),
-    CommandState.OPENED: mark("Door opened"),
-    CommandState.PULSED_NOT_OPENED: mark("Unlocked, but nobody opened"),
-    CommandState.APPLIED: mark("In force at the door"),
-    CommandState.ACTUATOR_FAULT: mark("Lock fault"),
-    CommandState.INTERRUPTED: mark("Interrupted: it may have opened"),
-    CommandState.UNKNOWN_FINAL: mark("Nobody can know: it may have opened"),
-}
-
-COMMAND_HINTS: Final[dict[str, str]] = {
-    CommandState.REQUESTED: mark("The hub has taken the order."),
-    CommandState.SENT: mark("Waiting for the station's answer."),
-    CommandState.CHALLENGED: mark("The hub checks the right to open once more."),
-    CommandState.AUTHORISED: mark("The station may open now."),
-    CommandState.PULSING: mark("The lock is released. Waiting for the door contact."),
-    CommandState.UNKNOWN: mark(
-        "The order went out and no answer came back. It becomes clear when the station is heard again."
-    ),
-    CommandState.DEVICE_OFFLINE: mark("The order never left the hub."),
-    CommandState.NO_CHALLENGE: mark("The station did not answer in time, so it was never allowed to open."),
-    CommandState.REJECTED: mark("The lock was not released."),
-    CommandState.EXPIRED: mark("The order took too long on its way; the station did not act on it."),
-    CommandState.OPENED: mark("The door contact confirmed it."),
-    CommandState.PULSED_NOT_OPENED: mark(
-        "The lock was released and locked again; the contact stayed closed."
-    ),
-    CommandState.APPLIED: mark("The station has written it down and acts by it."),
-    CommandState.ACTUATOR_FAULT: mark("The relay did not follow its command. Send somebody."),
-    CommandState.INTERRUPTED: mark("The station stopped in the middle. Check the camera or the contact."),
-    CommandState.UNKNOWN_FINAL: mark("The station lost its records. Check the camera or the contact."),
-}
-
-COMMAND_TONES: Final[dict[str, str]] = {
-    CommandState.APPLIED: "good",
-    CommandState.OPENED: "good",
-    CommandState.PULSED_NOT_OPENED: "warn",
-    CommandState.DEVICE_OFFLINE: "bad",
-    CommandState.NO_CHALLENGE: "bad",
-    CommandState.REJECTED: "bad",
-    CommandState.EXPIRED: "bad",
-    CommandState.ACTUATOR_FAULT: "bad",
-    CommandState.INTERRUPTED: "warn",
-    CommandState.UNKNOWN: "warn",
-    CommandState.UNKNOWN_FINAL: "warn",
-}
-"""Colour; every other state is still under way. Colour never carries meaning alone."""
-
 CODES: Final[dict[str, str]] = {
     "already_unlocked": mark("the door is unlocked already"),
     "busy": mark("the door is busy"),
@@ -115,6 +58,23 @@ CODES: Final[dict[str, str]] = {
     "storage_full": mark("the station's storage is full"),
     "superseded": mark("a newer order replaced it"),
     "unknown_door": mark("the station has no such door"),
+    "locked_down": mark("the door is locked down"),
+    "not_authorised": mark("the right to order was taken away meanwhile"),
+    "signed_out": mark("whoever ordered was signed out before it went out"),
+    "proof_too_old": mark("the password was given too long before"),
+    "station_retired": mark("the station is out of service"),
+    "signer_refused": mark("more than three a minute for one door are not signed"),
+    "challenge_mismatch": mark("the station's answer was for something else"),
+    "offline": mark("the station is offline"),
+    "unknown": mark("the station has not been heard of yet"),
+    "heartbeat_old": mark("the station's last sign of life is too old"),
+    "heartbeat_missed": mark("the station missed its signs of life"),
+    "no_subscriber": mark("the broker knows no such listener"),
+    "no_broker": mark("the hub has no connection to the broker"),
+    "silent": mark("no answer within three seconds"),
+    "not_carried": mark("the hub's bridge did not run"),
+    "never_begun": mark("the station never began it"),
+    "store_lost": mark("the station lost its records"),
     "pin_wrong": mark("number and PIN do not go together"),
     "locked_out": mark("too many failed attempts"),
     "locked_until_forgiven": mark("shut after too many failed attempts"),
@@ -210,6 +170,7 @@ ALERT_KINDS: Final[dict[str, str]] = {
     SILENT: mark("Station silent"),
     STORE_LOST: mark("An order's outcome can never be known"),
     CONTRADICTED: mark("A station contradicted itself about an order"),
+    SIGNER_REFUSED: mark("More orders for a door than the hub signs"),
     ROSTER_BEHIND: mark("Station does not apply its roster"),
     LIVENESS_OFF: mark("Entry by face without a liveness check"),
     ERASURE_UNRECEIPTED: mark("Erasure not proven after 24 hours"),
@@ -303,6 +264,11 @@ ERRORS: Final[dict[str, str]] = {
     "wrong_password": mark("Wrong name or password."),
     "too_many": mark("Too many attempts. Wait a moment and try again."),
     "door_busy": mark("This door has an order that is still under way."),
+    "locked_down": mark("This door is locked down. End the lock-down first."),
+    "already_proposed": mark("The same is waiting for a second person already."),
+    "already_decided": mark("This has been decided already, or its ten minutes are over."),
+    "same_person": mark("You proposed this yourself. Somebody else must approve it."),
+    "person_unknown": mark("Nobody knows whose token this is."),
     "outcome_unknown": mark("The outcome of the last order is unknown: the door may be open already."),
     "not_configured": mark("The hub has no key to sign passes with. Whoever runs it can set one."),
     "conflict": mark("Not possible while things stand as they do."),
@@ -346,17 +312,6 @@ FIELD_RULES: Final[dict[str, str]] = {
 """What each field of a form must be, said when it is not."""
 
 OTHER_ERROR: Final = mark("This request cannot be answered.")
-
-WRONGFUL_DENIAL: Final = mark("Wrongful denial: somebody who may enter is shut out")
-"""Reason of the unlock that an alert offers by one tap."""
-
-REASONS: Final = (
-    mark("A worker is at the door and cannot get in"),
-    mark("Somebody inside needs help"),
-    mark("Cleaning or repair"),
-    mark("Delivery of supplies"),
-)
-"""Offered in the unlock form; any other text may be typed."""
 
 
 def label(table: dict[str, str], code: str | None) -> str:

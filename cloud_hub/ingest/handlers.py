@@ -208,7 +208,10 @@ class Batch:
 
     def _note_state(self, beat: wire.Heartbeat, live: Live, at: datetime) -> None:
         """What a heartbeat shows counts for the alerts once two in a row agree (alerts.rules, rule 4)."""
-        seen = (tuple(beat.doors), tuple(sorted(beat.cameras.items())), beat.occupancy)
+        doors = tuple(
+            msgspec.structs.replace(door, mode_left_s=0) for door in beat.doors
+        )  # it only counts down
+        seen = (doors, tuple(sorted(beat.cameras.items())), beat.occupancy)
         if seen != live.seen:
             self._stored.topics.add(f"station:{beat.station}")
             self._watch.update(replace(live, seen=seen, steady=False))

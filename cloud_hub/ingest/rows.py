@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import bindparam, delete, update
@@ -88,6 +88,8 @@ def door_row(station: str, door: Any, at: datetime) -> Row:
         "state": door.state.value,
         "relay": door.relay,
         "contact_open": door.contact_open,
+        "mode": door.mode.value,
+        "mode_until": at + timedelta(seconds=door.mode_left_s) if door.mode_left_s else None,
         "reported_at": at,
     }
 

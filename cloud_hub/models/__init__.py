@@ -3,7 +3,7 @@
 from cloud_hub.models.access import ApiToken, LoginAttempt, LoginSession, User
 from cloud_hub.models.alert import Alert
 from cloud_hub.models.audit import AuditEntry
-from cloud_hub.models.command import Command, CommandStep
+from cloud_hub.models.command import Command, CommandStep, Proposal, ProposalDecision
 from cloud_hub.models.event import Event, Reading
 from cloud_hub.models.people import (
     CalendarDay,
@@ -39,6 +39,8 @@ __all__ = [
     "PeopleGroup",
     "Person",
     "ProcessStatus",
+    "Proposal",
+    "ProposalDecision",
     "Reading",
     "Replica",
     "RosterRevision",

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud_hub.db import Base, BigId
@@ -36,12 +36,14 @@ class LoginSession(Base):
 
     Attributes:
         id_hash: SHA-256 of the random id in the cookie.
+        sign_in_id: names this sign-in; the same after a step-up has renewed the id in the cookie, and no secret.
         authenticated_at: when the password was last given; step-up renews it.
     """
 
     __tablename__ = "login_session"
 
     id_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    sign_in_id: Mapped[str] = mapped_column(String(32), default="", server_default=text("''"), index=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("user_account.id"), index=True)
     created_at: Mapped[datetime]
     seen_at: Mapped[datetime]
@@ -63,7 +65,11 @@ class LoginAttempt(Base):
 
 
 class ApiToken(Base):
-    """A bearer token for a program."""
+    """A bearer token for a program.
+
+    Attributes:
+        owner: account it was made for; counts as that person where two are needed.
+    """
 
     __tablename__ = "api_token"
 
@@ -72,5 +78,6 @@ class ApiToken(Base):
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     role: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime]
+    owner: Mapped[str | None] = mapped_column(String(64))
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]

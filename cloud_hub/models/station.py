@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from cloud_hub.db import Base, BigId
+from firmware_config.vocabulary import DoorMode
 
 
 class Presence(StrEnum):
@@ -75,7 +76,12 @@ class StationStatus(Base):
 
 
 class Door(Base):
-    """A door as last reported. Relay and contact are two facts."""
+    """A door as last reported. Relay and contact are two facts.
+
+    Attributes:
+        mode: ordered for a time (``firmware_config.vocabulary.DoorMode``).
+        mode_until: when it ends by itself, by the hub's clock; None in the mode ``normal``.
+    """
 
     __tablename__ = "door"
 
@@ -85,6 +91,8 @@ class Door(Base):
     state: Mapped[str] = mapped_column(String(24))
     relay: Mapped[bool]
     contact_open: Mapped[bool | None]
+    mode: Mapped[str] = mapped_column(String(16), default=DoorMode.NORMAL, server_default=text("'normal'"))
+    mode_until: Mapped[datetime | None]
     reported_at: Mapped[datetime]
 
 

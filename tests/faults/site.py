@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 from sqlalchemy import func, select
 
 from cloud_hub.bell import BRIDGE, Ringer
-from cloud_hub.commands.services import request_unlock
+from cloud_hub.commands import services
 from cloud_hub.db import make_engine, make_sessions, utc_now
 from cloud_hub.migrations import upgrade
 from cloud_hub.models import Alert, Command, CommandStep, Event, StationStatus, User
@@ -29,6 +29,7 @@ from firmware_config.signing import Signer, encode_public, new_private_key
 from tests.faults.proxy import FaultProxy
 from tests.support.agent import AgentProcess
 from tests.support.broker import await_port, free_port, mosquitto_program
+from tests.support.hub import act_at, warrant_of
 from tests.support.station import wait_for
 from tests.support.stations import write_station
 
@@ -276,10 +277,10 @@ class Site:
                 )
             )  # fmt: skip
             session.flush()
-            command = request_unlock(
-                session, station_id=STATION, door_id=door, reason="campaign", actor=f"user:op{number}",
-                pulse_ms=PULSE_MS, now=utc_now(), confirm_unknown=confirm_unknown,
-            )  # fmt: skip
+            act = act_at(STATION, door, pulse_ms=PULSE_MS, confirm_unknown=confirm_unknown)
+            now = utc_now()
+            warrant = warrant_of(session, f"user:op{number}", now=now)
+            command = services.request(session, act, warrant, now=now)
         ringer = Ringer(self.hub.data_dir / "bells")
         ringer.ring(BRIDGE)
         ringer.close()

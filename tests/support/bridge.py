@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from cloud_hub.bell import BRIDGE, Ringer
 from cloud_hub.bridge.service import Bridge
-from cloud_hub.commands.services import request_unlock
+from cloud_hub.commands import services
 from cloud_hub.db import make_engine, make_sessions, utc_now
 from cloud_hub.models import (
     Command,
@@ -24,8 +24,9 @@ from cloud_hub.models import (
 from cloud_hub.settings import Hub
 from cloud_hub.stations.services import register
 from firmware_config.signing import Signer, encode_public
+from firmware_config.wire import Verb
 from tests.support.broker import Broker, MakeBroker
-from tests.support.hub import make_hub
+from tests.support.hub import act_at, make_hub, warrant_of
 from tests.support.station import ScriptedStation, wait_for
 
 BACKENDS = pytest.mark.parametrize(
@@ -109,24 +110,22 @@ class Field:
 
     def unlock(self, *, confirm_unknown: bool = False, ring: bool = True) -> str:
         """Order the door of the first station open, as the console does."""
+        return self.order(confirm_unknown=confirm_unknown, ring=ring)
+
+    def order(self, verb: Verb = "unlock", *, ring: bool = True, **more: Any) -> str:
+        """Give an order for the door of the first station, as the console does."""
+        now = utc_now()
         with self.sessions.begin() as session:
             if session.scalar(select(User)) is None:
                 session.add(
                     User(
                         username="lin", password_hash="-", role="operator", language=None,
-                        created_at=utc_now(), disabled_at=None,
+                        created_at=now, disabled_at=None,
                     )
                 )  # fmt: skip
-            command = request_unlock(
-                session,
-                station_id=STATIONS[0],
-                door_id="main",
-                reason="delivery",
-                actor="user:lin",
-                pulse_ms=3_000,
-                now=utc_now(),
-                confirm_unknown=confirm_unknown,
-            )
+                session.flush()
+            warrant = warrant_of(session, "user:lin", now=now)
+            command = services.request(session, act_at(STATIONS[0], "main", verb, **more), warrant, now=now)
         if ring:
             ringer = Ringer(self.hub.data_dir / "bells")
             ringer.ring(BRIDGE)

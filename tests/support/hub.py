@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -12,9 +13,13 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from cloud_hub import migrations
-from cloud_hub.commands.services import request_unlock
+from cloud_hub.access import sessions as sign_ins
+from cloud_hub.access.tokens import digest
+from cloud_hub.commands import services
+from cloud_hub.commands.acts import Act
+from cloud_hub.commands.warrants import Warrant
 from cloud_hub.db import make_engine, make_sessions
-from cloud_hub.models import Command, Door, StationStatus, User
+from cloud_hub.models import Command, Door, LoginSession, StationStatus, User
 from cloud_hub.models.access import Role
 from cloud_hub.models.station import Presence
 from cloud_hub.settings import (
@@ -28,6 +33,7 @@ from cloud_hub.settings import (
 )
 from cloud_hub.stations.services import register
 from firmware_config.signing import Signer, encode_public, new_private_key
+from firmware_config.wire import Verb
 
 START = datetime(2025, 11, 22, 13, 30, tzinfo=UTC)
 STATION = "st-test0001"
@@ -68,6 +74,29 @@ def session(sessions: sessionmaker[Session]) -> Iterator[Session]:
     """One transaction, rolled back at the end unless the test commits."""
     with sessions() as opened:
         yield opened
+
+
+def act_at(station: str, door: str, verb: Verb = "unlock", **more: Any) -> Act:
+    """An act, with a reason; an unlock for 3 s, a mode for half an hour."""
+    quantity = {
+        "unlock": {"pulse_ms": 3_000},
+        "hold_open": {"duration_s": 1_800},
+        "lock_down": {"duration_s": 1_800},
+    }
+    given = {key: value for key, value in more.items() if value}
+    values: dict[str, Any] = {"reason": "delivery", **quantity.get(verb, {}), **given}
+    return Act(station_id=station, door_id=door, verb=verb, **values)
+
+
+def warrant_of(session: Session, actor: str, *, now: datetime) -> Warrant:
+    """As of somebody who has just signed in; a program, or a name without an account, has nothing but its name."""
+    kind, _, name = actor.partition(":")
+    user = session.query(User).filter_by(username=name).one_or_none() if kind == "user" else None
+    if user is None:
+        return Warrant(actor)
+    raw = sign_ins.start(session, user=user, address="192.0.2.7", browser="test", now=now)
+    session.flush()
+    return Warrant(actor, session.get_one(LoginSession, digest(raw)).sign_in_id, now)
 
 
 @dataclass
@@ -121,19 +150,19 @@ class World:
                 )
             )  # fmt: skip
 
-    def request(self, *, actor: str = OPERATOR, confirm_unknown: bool = False, door: str = "main") -> Command:
+    def request(
+        self,
+        *,
+        actor: str = OPERATOR,
+        confirm_unknown: bool = False,
+        door: str = "main",
+        verb: Verb = "unlock",
+        duration_s: int = 0,
+    ) -> Command:
         """An order, committed."""
+        act = act_at(STATION, door, verb, duration_s=duration_s, confirm_unknown=confirm_unknown)
         with self.sessions.begin() as session:
-            return request_unlock(
-                session,
-                station_id=STATION,
-                door_id=door,
-                reason="delivery",
-                actor=actor,
-                pulse_ms=3_000,
-                now=self.now,
-                confirm_unknown=confirm_unknown,
-            )
+            return services.request(session, act, warrant_of(session, actor, now=self.now), now=self.now)
 
 
 @pytest.fixture

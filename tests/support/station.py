@@ -15,7 +15,7 @@ from paho.mqtt.properties import Properties
 
 from firmware_config.signing import Signer, Verifier, encode_public
 from firmware_config.topics import Topic
-from firmware_config.vocabulary import DoorState, EventKind, Outcome
+from firmware_config.vocabulary import DoorMode, DoorState, EventKind, Outcome
 from firmware_config.wire import (
     Ack,
     Ask,
@@ -76,6 +76,8 @@ class ScriptedStation:
         self.conn_no = 0
         self.contact_open = False
         self.state = DoorState.LOCKED
+        self.mode = DoorMode.NORMAL
+        self.mode_left_s = 0
         self.people = 0
         self.interval_s = 60.0
         self.cameras: dict[str, str] = {"front": "ok"}
@@ -187,7 +189,14 @@ class ScriptedStation:
         self.say(Topic.HEARTBEAT, body)
 
     def door(self) -> DoorStatus:
-        return DoorStatus(id="main", state=self.state, relay=False, contact_open=self.contact_open)
+        return DoorStatus(
+            id="main",
+            state=self.state,
+            relay=False,
+            contact_open=self.contact_open,
+            mode=self.mode,
+            mode_left_s=self.mode_left_s,
+        )
 
     def event_of(
         self, seq: int, kind: EventKind, data: dict[str, Scalar] | None = None, *, age_ms: int = 0
@@ -229,6 +238,7 @@ class ScriptedStation:
             door=order.door,
             verb=order.verb,
             pulse_ms=order.pulse_ms,
+            duration_s=order.duration_s,
             boot_id=self.boot_id,
             nonce=os.urandom(16).hex(),
         )

@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cloud_hub import context
 from cloud_hub.access.roles import LIVE_HEADER, principal
 from cloud_hub.alerts import queries as alerts
-from cloud_hub.console import formats, labels, openings
+from cloud_hub.console import formats, labels, openings, order_words
 from cloud_hub.i18n import gettext
 from cloud_hub.models.access import Role
 from cloud_hub.passes.queries import state as pass_state
@@ -30,7 +30,7 @@ def set_up(app: Flask) -> None:
     """Give every template the words, formats and facts about who is asking."""
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals.update(labels=labels, label=labels.label, Role=Role)
+    app.jinja_env.globals.update(labels=labels, label=labels.label, order_words=order_words, Role=Role)
     app.jinja_env.filters.update(
         ago=formats.ago,
         day=formats.day,
@@ -40,6 +40,8 @@ def set_up(app: Flask) -> None:
         number=formats.number,
         percent=formats.percent,
         seconds=formats.seconds,
+        since=formats.since,
+        span=formats.span,
         shut_out=formats.shut_out,
         translated=gettext,
         who=formats.who,

@@ -5,6 +5,7 @@ from flask import request
 from cloud_hub import context
 from cloud_hub.access.roles import requires
 from cloud_hub.alerts import queries as alerts
+from cloud_hub.commands import proposals
 from cloud_hub.console.views.blueprint import console, render
 from cloud_hub.models.access import Role
 from cloud_hub.stations import queries
@@ -16,6 +17,7 @@ def overview() -> str:
     """Figures of the district and a card for each station."""
     search = request.args.get("q", "").strip()[:80]
     session = context.read()
+    waiting = proposals.pending(session, now=context.now())
     return render(
         "overview.html",
         "_stations.html",
@@ -23,6 +25,8 @@ def overview() -> str:
         totals=queries.totals(session),
         views=queries.by_trouble(session, search=search),
         most=queries.LIMIT,
+        waiting=waiting,
+        names=queries.names(session) if waiting else {},
     )
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from cloud_hub import context
 from cloud_hub.access.roles import requires
 from cloud_hub.alerts import queries as alerts
+from cloud_hub.commands import proposals
 from cloud_hub.commands import queries as commands
 from cloud_hub.console.views.blueprint import console, render
 from cloud_hub.errors import NotFound
@@ -50,7 +51,8 @@ def _doors(session: Session, view: StationView) -> dict[str, Any]:
         door.id: commands.latest_of_door(session, station_id=view.station.id, door_id=door.id)
         for door in view.doors
     }
-    return {"orders": orders}
+    waiting = proposals.pending(session, now=context.now(), station_id=view.station.id)
+    return {"orders": orders, "waiting": waiting}
 
 
 def _head(_session: Session, _view: StationView) -> dict[str, Any]:

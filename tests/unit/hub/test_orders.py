@@ -8,15 +8,15 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from cloud_hub.commands import orders
+from cloud_hub.commands import orders, services
+from cloud_hub.commands.acts import Act
 from cloud_hub.commands.orders import Hop
-from cloud_hub.commands.services import request_unlock
 from cloud_hub.errors import CallerError, DoorBusy, Invalid, NotFound, OutcomeUnknown, TooMany
 from cloud_hub.models import ApiToken, AuditEntry, Command, CommandStep, Door, Station, StationStatus, User
 from cloud_hub.models.access import Role
 from cloud_hub.models.command import CommandState as S
 from firmware_config.wire import Challenge
-from tests.support.hub import BOOT, INSTALL, OPERATOR, STATION, World
+from tests.support.hub import BOOT, INSTALL, OPERATOR, STATION, World, warrant_of
 
 
 def challenge(command: Command) -> Challenge:
@@ -54,10 +54,10 @@ def test_an_order_begins_requested_and_is_due_in_3_seconds(world: World) -> None
 
 
 def order(session: Session, world: World, **changes: Any) -> Command:
-    fields: dict[str, Any] = {
-        "station_id": STATION, "door_id": "main", "reason": "delivery", "actor": OPERATOR, "pulse_ms": 3_000, **changes,
-    }  # fmt: skip
-    return request_unlock(session, now=world.now, **fields)
+    fields = {"station_id": STATION, "door_id": "main", "reason": "delivery", "pulse_ms": 3_000, **changes}
+    return services.request(
+        session, Act(**fields), warrant_of(session, OPERATOR, now=world.now), now=world.now
+    )
 
 
 @pytest.mark.parametrize("missing", [{"station_id": "st-none0001"}, {"door_id": "back"}])

@@ -1,26 +1,32 @@
 """Every text a page can show exists in both languages."""
 
 import re
-from enum import StrEnum
+from collections.abc import Iterable, Mapping
 
 import pytest
 from babel.messages.catalog import Message
 
 from cloud_hub.alerts import rules
-from cloud_hub.console import labels
+from cloud_hub.commands.acts import VERBS
+from cloud_hub.console import labels, order_words
 from cloud_hub.i18n import LANGUAGES, catalogue_path
 from cloud_hub.models.access import Role
 from cloud_hub.models.alert import AlertState, Severity
 from cloud_hub.models.command import CommandState
 from cloud_hub.models.station import Presence
-from firmware_config.vocabulary import DoorState, EventKind
+from firmware_config.vocabulary import DoorMode, DoorState, EventKind
 from tests.support.catalogues import catalogue, ids, texts
 from tests.support.web import Office
 
-TABLES: list[tuple[type[StrEnum], dict[str, str]]] = [
+TABLES: list[tuple[Iterable[str], Mapping[str, object]]] = [
     (AlertState, labels.ALERT_STATES),
-    (CommandState, labels.COMMAND_HINTS),
-    (CommandState, labels.COMMAND_STATES),
+    (CommandState, order_words.HINTS),
+    (CommandState, order_words.STATES),
+    (DoorMode, order_words.MODES),
+    (VERBS, order_words.VERBS),
+    (VERBS, order_words.MEANINGS),
+    (VERBS, order_words.ACT_REASONS),
+    (order_words.DEATHS, order_words.ADVICE),
     (DoorState, labels.DOOR_STATES),
     (EventKind, labels.EVENT_KINDS),
     (Presence, labels.PRESENCES),
@@ -73,8 +79,8 @@ def test_a_translation_names_the_same_values_as_its_text(language: str) -> None:
 
 
 @pytest.mark.parametrize(("codes", "table"), TABLES, ids=lambda value: getattr(value, "__name__", "words"))
-def test_every_code_has_words(codes: type[StrEnum], table: dict[str, str]) -> None:
-    assert set(table) == {code.value for code in codes}
+def test_every_code_has_words(codes: Iterable[str], table: Mapping[str, object]) -> None:
+    assert set(table) == {str(code) for code in codes}
 
 
 def test_every_kind_of_alert_has_words() -> None:
@@ -83,6 +89,7 @@ def test_every_kind_of_alert_has_words() -> None:
         rules.SILENT,
         rules.STORE_LOST,
         rules.CONTRADICTED,
+        rules.SIGNER_REFUSED,
         rules.ROSTER_BEHIND,
         rules.LIVENESS_OFF,
         rules.ERASURE_UNRECEIPTED,

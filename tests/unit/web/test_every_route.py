@@ -25,33 +25,43 @@ PUBLIC = {
 }
 ROLES = {
     "api.acknowledge": Role.OPERATOR,
+    "api.approve": Role.OPERATOR,
     "api.change_person": Role.ADMINISTRATOR,
     "api.create_enrolment_code": Role.OPERATOR,
     "api.create_group": Role.ADMINISTRATOR,
     "api.create_pass": Role.OPERATOR,
     "api.create_person": Role.ADMINISTRATOR,
+    "api.decline": Role.OPERATOR,
+    "api.end_hold_open": Role.OPERATOR,
+    "api.end_lock_down": Role.OPERATOR,
     "api.erase_person": Role.ADMINISTRATOR,
     "api.get_person": Role.OPERATOR,
+    "api.hold_open": Role.OPERATOR,
     "api.list_consents": Role.OPERATOR,
     "api.list_passes": Role.OPERATOR,
     "api.list_people": Role.OPERATOR,
+    "api.lock_down": Role.OPERATOR,
     "api.replace_calendar": Role.ADMINISTRATOR,
     "api.replace_group": Role.ADMINISTRATOR,
     "api.revoke_pass": Role.OPERATOR,
     "api.unlock": Role.OPERATOR,
     "api.withdraw_consent": Role.ADMINISTRATOR,
     "console.acknowledge": Role.OPERATOR,
+    "console.approve_proposal": Role.OPERATOR,
     "console.add_day": Role.ADMINISTRATOR,
     "console.change_person": Role.ADMINISTRATOR,
     "console.create_enrolment_code": Role.OPERATOR,
     "console.create_group": Role.ADMINISTRATOR,
     "console.create_pass": Role.OPERATOR,
     "console.create_person": Role.ADMINISTRATOR,
+    "console.decline_proposal": Role.OPERATOR,
     "console.erase_person": Role.ADMINISTRATOR,
     "console.group": Role.ADMINISTRATOR,
+    "console.mode_form": Role.OPERATOR,
     "console.new_group": Role.ADMINISTRATOR,
     "console.new_pass": Role.OPERATOR,
     "console.new_person": Role.ADMINISTRATOR,
+    "console.order_mode": Role.OPERATOR,
     "console.passes": Role.OPERATOR,
     "console.people": Role.OPERATOR,
     "console.person": Role.OPERATOR,
@@ -69,6 +79,8 @@ VALUES = {
     "door_id": "main",
     "alert_id": "1",
     "command_id": "1" * 32,
+    "proposal_id": "2" * 32,
+    "verb": "lock_down",
     "name": "doors",
     "person_id": "p-000000000001",
     "group_id": "workers",
@@ -163,7 +175,7 @@ def test_every_post_of_the_console_without_a_form_token_is_refused(office: Offic
         for endpoint, method, path in calls(office)
         if method == "POST" and not endpoint.startswith("api.")
     ]
-    assert len(posts) == 16
+    assert len(posts) == 19
     assert {path: browser.client.post(path).status_code for path in posts} == dict.fromkeys(posts, 400)
 
 

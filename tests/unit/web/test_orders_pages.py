@@ -163,9 +163,11 @@ def test_an_unknown_outcome_tells_where_to_look(furnished: Office) -> None:
 def test_an_order_is_told_hop_by_hop(furnished: Office) -> None:
     page = furnished.signed_in().get("/orders/" + "1" * 32).text
     story = re.sub(r"<[^>]+>", " ", page.partition('class="story"')[2].partition("</ol>")[0])
-    hops = ["已受理", "已发往驿站", "驿站已应答", "已授权", "正在开锁", "门已打开"]
+    hops = ["点击已受理", "请求已发往驿站", "驿站已应答", "再次核验权限", "继电器吸合", "门已打开"]
     assert [hop for hop in hops if hop in story] == hops
     assert "0.84 秒" in page
+    assert "+90 毫秒" in story
+    assert "data-death" not in page
 
 
 def test_the_sheet_gets_the_form_and_then_the_story_alone(furnished: Office) -> None:
