@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 Via: TypeAlias = Literal["face", "pass", "pin", "held_open", "order", "exit", "forced", "fire", "start"]
 
+STOOD_STILL_S: Final = 1.0
+"""Later than this at a door's deadline, the control thread was stopped, or the machine asleep."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -196,14 +199,25 @@ class Doorkeeper:
 
     def feed(self, what: DoorInput, *, pulse_s: float | None = None) -> None:
         """One step of the core, and its actions in order."""
+        late = what is DoorInput.TIMED_OUT and self._stood_still()
         actions = self._door.step(what, now_s=self._clock.monotonic_s(), pulse_s=pulse_s)
         for action in actions:
             self._deeds[action]()
-        if self._door.state not in WINDOW:
-            self._settle_order()
+        if late or self._door.state not in WINDOW:
+            self._settle_order(late=late)
 
-    def _settle_order(self) -> None:
-        """Its window is over: say what became of the order, if there is one."""
+    def _stood_still(self) -> bool:
+        """A deadline was missed by so much that nobody watched the door meanwhile."""
+        deadline_s = self._door.deadline_s
+        return deadline_s is not None and self._clock.monotonic_s() - deadline_s > STOOD_STILL_S
+
+    def _settle_order(self, *, late: bool = False) -> None:
+        """Its window is over: say what became of the order, if there is one.
+
+        Args:
+            late: the process stood still when its window ended. The board's one-shot has locked the door long ago, and
+                an opening that is told only now may be somebody's in the window, or somebody's force after it.
+        """
         if self._order is None:
             return
         cmd_id, self._order = self._order, None
@@ -212,6 +226,8 @@ class Doorkeeper:
             outcome = Outcome.ACTUATOR_FAULT
         elif self._evidence.opened_mono_ms is not None:
             outcome = Outcome.OPENED
+        elif late:
+            outcome, code = Outcome.INTERRUPTED, "stood_still"
         elif self._door.state is DoorState.UNSENSED:
             outcome, code = Outcome.INTERRUPTED, "contact_fault"
         elif self._door.state in BURNING:

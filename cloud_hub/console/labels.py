@@ -55,6 +55,7 @@ CODES: Final[dict[str, str]] = {
     "mismatch": mark("the order does not match its challenge"),
     "rate_limited": mark("too many orders in a minute"),
     "restarted": mark("the station restarted"),
+    "stood_still": mark("the station's program stood still"),
     "storage_full": mark("the station's storage is full"),
     "superseded": mark("a newer order replaced it"),
     "unknown_door": mark("the station has no such door"),

@@ -243,3 +243,22 @@ def test_an_opening_by_somebody_after_the_pulse_is_not_credited_to_the_order(doo
     door.keeper.contact(is_open=True)
     assert [ended[1] for ended in door.book.ended] == [Outcome.PULSED_NOT_OPENED]
     assert door.book.passages[0].via == who
+
+
+def test_an_opening_told_after_the_program_stood_still_proves_nothing_of_the_order(door: Door) -> None:
+    door.keeper.grant(ORDER, pulse_s=1.0)
+    door.clock.advance(40.0)  # SIGSTOP: the one-shot on the relay board has locked the door 28 s ago
+    door.keeper.feed(DoorInput.TIMED_OUT)
+    door.keeper.contact(is_open=True)
+    ((_, outcome, evidence, code),) = door.book.ended
+    assert (outcome, code) == (Outcome.INTERRUPTED, "stood_still")
+    assert evidence.opened_mono_ms is None
+    assert evidence.released_mono_ms is not None
+
+
+def test_a_deadline_a_little_late_is_an_ordinary_one(door: Door) -> None:
+    door.keeper.grant(ORDER, pulse_s=1.0)
+    door.clock.advance(1.9)
+    door.keeper.feed(DoorInput.TIMED_OUT)
+    door.keeper.contact(is_open=True)
+    assert door.book.ended[0][1] is Outcome.OPENED
