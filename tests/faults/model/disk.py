@@ -48,22 +48,29 @@ class _Change:
 
 
 @dataclass(frozen=True, slots=True)
-class _Time:
+class _KeepModes:
     over: Sequence[Term]
     terms: Sequence[Term]
 
 
-_Job: TypeAlias = _Intend | _Keep | _Change | _Time
+_Job: TypeAlias = _Intend | _Keep | _Change | _KeepModes
 
 
 class Disk:
     """One file. Jobs wait until ``flush`` commits them, as the writer's thread would."""
 
-    def __init__(self, install_id: str) -> None:
+    def __init__(self, install_id: str, applied: Callable[[str], None] = lambda _: None) -> None:
+        """Start empty.
+
+        Args:
+            install_id: of this file.
+            applied: told of each order whose change of a mode is on the disk.
+        """
         self.install_id = install_id
+        self._applied = applied
+        self.modes: dict[str, Term] = {}
         self.full = False
         self.rows: dict[str, Row] = {}
-        self.terms: dict[str, Term] = {}
         self.outbox: dict[str, tuple[int, Result]] = {}
         self.jobs: deque[_Job] = deque()
         self.fresh = False
@@ -72,7 +79,7 @@ class Disk:
     @property
     def can_flush(self) -> bool:
         """Something waits that the disk has an answer to."""
-        return any(isinstance(job, _Intend | _Change) or not self.full for job in self.jobs)
+        return any(not isinstance(job, _Keep) or not self.full for job in self.jobs)
 
     def commit_intent(self, cmd_id: str, digest: str, on_done: Callable[[bool], None]) -> None:
         """Hand in an intent."""
@@ -89,41 +96,41 @@ class Disk:
         now_ms: Callable[[], int],
         on_done: Callable[[Result | None], None],
     ) -> None:
-        """Hand in a change of a door's mode."""
+        """Hand in a change of a mode and its answer, both or neither."""
         self.jobs.append(_Change(change, term, now_ms, on_done))
 
     def keep_modes(self, *, over: Sequence[Term], terms: Sequence[Term]) -> None:
         """Hand in what time has changed."""
-        self.jobs.append(_Time(over, terms))
+        self.jobs.append(_KeepModes(over, terms))
 
-    def flush(self, most: int = 1_000) -> None:
-        """Commit what waits, in order; a full disk refuses intents, and results wait on."""
+    def recall_modes(self) -> list[Term]:
+        """What was in force."""
+        return [self.modes[door] for door in sorted(self.modes)]
+
+    def flush(self) -> None:
+        """Commit what waits, in order; a full disk refuses intents and changes, and results wait on."""
         waiting, self.jobs = self.jobs, deque()
-        for _ in range(min(most, len(waiting))):
-            job = waiting.popleft()
-            if isinstance(job, _Intend):
-                job.on_done(self._intend(job))
-            elif isinstance(job, _Change):
-                job.on_done(self._change(job))
-            elif isinstance(job, _Time):
-                self._time(job)
-            elif self.full:
-                self.jobs.append(job)
-            else:
-                self._keep(job)
-        self.jobs.extend(waiting)
+        for job in waiting:
+            match job:
+                case _Intend():
+                    job.on_done(self._intend(job))
+                case _Change():
+                    job.on_done(self._change(job))
+                case _Keep() if self.full:
+                    self.jobs.append(job)
+                case _:
+                    self._write(job)
 
     def crash(self, kept: int) -> None:
         """The process dies: the first ``kept`` jobs made it to the disk, unheard; the others are gone."""
         for job in list(self.jobs)[:kept]:
-            if isinstance(job, _Intend):
-                self._intend(job)
-            elif isinstance(job, _Change):
-                self._change(job)
-            elif isinstance(job, _Time):
-                self._time(job)
-            elif not self.full:
-                self._keep(job)
+            match job:
+                case _Intend():
+                    self._intend(job)
+                case _Change():
+                    self._change(job)
+                case _:
+                    self._write(job)
         self.jobs.clear()
 
     def open(self, blank: Result) -> dict[str, Known]:
@@ -143,32 +150,37 @@ class Disk:
         if found is not None and found[1].outcome.final and found[0] <= shown:
             del self.outbox[cmd_id]
 
+    def _write(self, job: _Keep | _KeepModes) -> None:
+        if self.full:
+            return
+        if isinstance(job, _Keep):
+            self._keep(job)
+            return
+        for term in (*job.over, *job.terms):
+            if (found := self.modes.get(term.door)) is not None and found.cmd_id == term.cmd_id:
+                self._put_mode(term.door, None if term in job.over else term)
+
+    def _change(self, job: _Change) -> Result | None:
+        if self.full:
+            return None
+        change = job.change
+        answer = change.late if job.now_ms() > change.latest_mono_ms else change.applied
+        if answer is change.applied:
+            self._put_mode(change.order.door, job.term)
+            self._applied(change.order.cmd_id)
+        self._keep(_Keep(answer, change.digest))
+        return answer
+
+    def _put_mode(self, door: str, term: Term | None) -> None:
+        self.modes.pop(door, None)
+        if term is not None:
+            self.modes[door] = term
+
     def _intend(self, job: _Intend) -> bool:
         if self.full or job.cmd_id in self.rows:
             return False
         self.rows[job.cmd_id] = Row(job.digest, final=False, body=None)
         return True
-
-    def _change(self, job: _Change) -> Result | None:
-        if self.full:
-            return None
-        in_time = job.now_ms() <= job.change.latest_mono_ms
-        answer = job.change.applied if in_time else job.change.late
-        if in_time:
-            self._put(job.change.order.door, job.term)
-        self._keep(_Keep(answer, job.change.digest))
-        return answer
-
-    def _time(self, job: _Time) -> None:
-        for term in () if self.full else (*job.over, *job.terms):
-            kept = self.terms.get(term.door)
-            if kept is not None and kept.cmd_id == term.cmd_id:
-                self._put(term.door, None if term in job.over else term)
-
-    def _put(self, door: str, term: Term | None) -> None:
-        self.terms.pop(door, None)
-        if term is not None:
-            self.terms[door] = term
 
     def _keep(self, job: _Keep) -> None:
         cmd_id = job.result.cmd_id

@@ -5,7 +5,7 @@ the real ones over a real database beside it and compares. Rows outlive a crash 
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -16,7 +16,7 @@ from cloud_hub.bridge.orders import ASK_EVERY_S, LOOK_S
 from cloud_hub.bridge.writer import REBIRTH_EVERY_S
 from cloud_hub.commands.orders import HEARTBEAT_LIMIT, MISSED_BEATS
 from cloud_hub.commands.results import BEFORE_GO, FINAL, MOVES, NEVER, WORD_WAIT, Verdict
-from cloud_hub.commands.services import CHALLENGE_WAIT, PER_DOOR, PER_OPERATOR, WINDOW
+from cloud_hub.commands.services import CHALLENGE_WAIT, WINDOW
 from cloud_hub.commands.signer import OrderSigner, SignerRefused
 from cloud_hub.ingest.decoding import Arrival, StationKeys, open_arrival
 from cloud_hub.ingest.presence import Verdict as Belief
@@ -26,7 +26,20 @@ from cloud_hub.models.station import Presence
 from cloud_hub.settings import PresenceSettings
 from firmware_config.signing import Refused, Signer, Verifier
 from firmware_config.topics import Topic
-from firmware_config.wire import Ack, Ask, Birth, Challenge, Heartbeat, Order, Reply, Result, encode
+from firmware_config.vocabulary import Outcome
+from firmware_config.wire import (
+    TIMED,
+    Ack,
+    Ask,
+    Birth,
+    Challenge,
+    Heartbeat,
+    Order,
+    Reply,
+    Result,
+    Verb,
+    encode,
+)
 from tests.faults.model.broker import Letter
 from tests.faults.model.station import NOON_MS
 from tests.faults.model.truth import Truth
@@ -34,6 +47,15 @@ from tests.faults.model.truth import Truth
 NOON: Final = datetime.fromtimestamp(NOON_MS / 1000, UTC)
 HUB_KEY: Final = Ed25519PrivateKey.from_private_bytes(b"h" * 32)
 LOOK_MS: Final = int(LOOK_S * 1000)
+SHUTTING: Final = frozenset[Verb]({"lock_down", "end_hold_open"})
+"""Verbs that let nobody in, so that no burst of others stands before them."""
+
+ONE_SIDED: Final = frozenset(Outcome) - {Outcome.REJECTED, Outcome.EXPIRED, Outcome.INTERRUPTED}
+"""Outcomes that belong to a pulse only, or to a mode only."""
+
+PER_OPERATOR: Final = 6
+PER_DOOR: Final = 3
+"""Orders in any ``WINDOW`` (safety.md C14)."""
 
 
 def _ms(length: timedelta) -> int:
@@ -51,7 +73,9 @@ class Row:
     id: str
     station: str
     door: str
+    verb: Verb
     pulse_ms: int
+    duration_s: int
     actor: str
     requested_ms: int
     due_ms: int
@@ -115,24 +139,41 @@ class ModelHub:
         self._start()
         self.alive = True
 
-    def click(self, station: str, door: str, *, cmd_id: str, actor: str, pulse_ms: int, confirm: bool) -> str:
-        """Somebody orders a door to be unlocked. Returns ``ok``, or why not."""
+    def click(
+        self,
+        place: tuple[str, str],
+        verb: Verb = "unlock",
+        *,
+        cmd_id: str,
+        actor: str,
+        length: int,
+        confirm: bool = True,
+    ) -> str:
+        """Somebody orders something at a door, for so many milliseconds or seconds. Returns ``ok``, or why not."""
         now_ms = self._truth.now_ms
-        at_door = [row for row in self.rows.values() if (row.station, row.door) == (station, door)]
+        at_door = [row for row in self.rows.values() if (row.station, row.door) == place]
         live = [row for row in at_door if not row.final]
         if any(row.state is not S.UNKNOWN for row in live):
             return "busy"
-        if live and not confirm:
+        unlock = verb == "unlock"
+        if unlock and not confirm and any(row.verb == "unlock" for row in live):
             return "outcome_unknown"
-        since_ms = now_ms - _ms(WINDOW)
-        if sum(row.requested_ms > since_ms for row in at_door) >= PER_DOOR:
+        if verb not in SHUTTING and self._crowded(at_door, actor):
             return "too_many"
-        theirs = (row for row in self.rows.values() if row.actor == actor)
-        if sum(row.requested_ms > since_ms for row in theirs) >= PER_OPERATOR:
-            return "too_many"
-        due_ms = now_ms + _ms(CHALLENGE_WAIT)
-        self.rows[cmd_id] = Row(cmd_id, station, door, pulse_ms, actor, now_ms, due_ms)
+        self.rows[cmd_id] = Row(
+            cmd_id, *place, verb, length if unlock else 0, length if verb in TIMED else 0, actor, now_ms,
+            now_ms + _ms(CHALLENGE_WAIT),
+        )  # fmt: skip
         return "ok"
+
+    def _crowded(self, at_door: Sequence[Row], actor: str) -> bool:
+        since_ms = self._truth.now_ms - _ms(WINDOW)
+
+        def recent(rows: Iterable[Row]) -> int:
+            return sum(row.requested_ms > since_ms and row.verb not in SHUTTING for row in rows)
+
+        theirs = (row for row in self.rows.values() if row.actor == actor)
+        return recent(at_door) >= PER_DOOR or recent(theirs) >= PER_OPERATOR
 
     def due_ms(self) -> int | None:
         """When the bridge must look next."""
@@ -222,8 +263,9 @@ class ModelHub:
             station=row.station,
             cmd_id=row.id,
             door=row.door,
-            verb="unlock",
+            verb=row.verb,
             pulse_ms=row.pulse_ms,
+            duration_s=row.duration_s,
             issued_ms=NOON_MS + self._truth.now_ms,
         )
         mid = self._publish(Topic.REQUEST, row.station, self._signer.order(order))
@@ -373,6 +415,9 @@ class ModelHub:
             self._publish(Topic.ACK, result.station, encode(ack))
 
     def _apply(self, row: Row, result: Result) -> None:
+        if (row.verb == "unlock") == (result.outcome is Outcome.APPLIED) and result.outcome in ONE_SIDED:
+            self.contradictions.append(f"{row.id}: {row.verb}, then {result.outcome}")
+            return
         move = MOVES[row.state, result.outcome]
         if move is Verdict.CONTRADICTION:
             self.contradictions.append(f"{row.id}: {row.state}, then {result.outcome} {result.code}")

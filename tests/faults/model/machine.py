@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from firmware_config.topics import Topic
-from firmware_config.wire import CHALLENGE_LIFE_MS
+from firmware_config.wire import CHALLENGE_LIFE_MS, Verb
 from station_agent.doorkeeper import Cause
 from tests.faults.model import broker
 from tests.faults.model.broker import Letter
@@ -24,6 +24,11 @@ MOVES: Final[tuple[tuple[bool | None, ...], ...]] = (
 )  # fmt: skip
 STATIONS: Final = tuple(DOORS)
 
+TERMS_S: Final = (5, 60, 24 * 3_600)
+MODE_VERBS: Final[tuple[Verb, ...]] = ("hold_open", "end_hold_open", "lock_down", "end_lock_down")
+SPREAD: Final = 0x9E3779B97F4A7C15
+"""Odd, so that no two numbers give the same throws; large, so that the later throws differ too."""
+
 T = TypeVar("T")
 
 
@@ -32,7 +37,7 @@ class Dice:
 
     def __init__(self, number: int) -> None:
         self._number = number
-        self._left = number
+        self._left = number * SPREAD
 
     def __repr__(self) -> str:
         return f"Dice({self._number})"
@@ -102,9 +107,7 @@ class OrderMachine(RuleBasedStateMachine):
         world = self.step("click")
         place, actor, pulse_ms = dice.pick(EVERY_DOOR), dice.pick(OPERATORS), dice.pick(PULSES_MS)
         confirm, rung = dice.chance(2), not dice.chance(4)
-        answer = world.hub.click(
-            *place, cmd_id=world.fresh(), actor=actor, pulse_ms=pulse_ms, confirm=confirm
-        )
+        answer = world.hub.click(place, cmd_id=world.fresh(), actor=actor, length=pulse_ms, confirm=confirm)
         self.tally[f"click {answer}"] += 1
         if rung:
             world.hub.look()
@@ -120,6 +123,16 @@ class OrderMachine(RuleBasedStateMachine):
         world.advance(1 + dice.below(4_000))
         if world.stations[place[0]].coils[place[1]].free:
             world.move(*place, is_open=True)
+
+    @rule(dice=dice_st)
+    def change_mode(self, dice: Dice) -> None:
+        """An administrator locks a door down, holds it open, or ends that; the order gets so far."""
+        world = self.step("change_mode")
+        place = dice.pick(EVERY_DOOR)
+        self._order(place, dice.pick(OPERATORS), dice.pick(TERMS_S), dice.pick(MODE_VERBS))
+        world.settle(dice.below(12), dice.pick(PAUSES_MS))
+        if dice.chance(4):
+            world.stations[place[0]].crash(dice.below(3))
 
     @rule(dice=dice_st)
     def go_on(self, dice: Dice) -> None:
@@ -323,9 +336,9 @@ class OrderMachine(RuleBasedStateMachine):
             how = dice.pick(("good", "good", "stuck", "broken"))
             coil.stuck, coil.broken = how == "stuck", how == "broken"
 
-    def _order(self, place: Place, actor: str, pulse_ms: int) -> None:
+    def _order(self, place: Place, actor: str, length: int, verb: Verb = "unlock") -> None:
         hub = self.world.hub
-        answer = hub.click(*place, cmd_id=self.world.fresh(), actor=actor, pulse_ms=pulse_ms, confirm=True)
+        answer = hub.click(place, verb, cmd_id=self.world.fresh(), actor=actor, length=length)
         self.tally[f"click {answer}"] += 1
         hub.look()
 
@@ -342,10 +355,13 @@ class OrderMachine(RuleBasedStateMachine):
         if dice.chance(2):
             world.settle(dice.below(8))
         world.advance(dice.pick((CHALLENGE_LIFE_MS - 1, CHALLENGE_LIFE_MS, CHALLENGE_LIFE_MS + 1, 0)))
+        world.advance(dice.length_ms())
         if dice.chance(3):
             world.move(*place, is_open=True)
         world.advance(dice.length_ms())
         station.thaw()
+        if dice.chance(3):
+            world.move(*place, is_open=True)
 
     # what must stay true
 
@@ -366,6 +382,7 @@ class OrderMachine(RuleBasedStateMachine):
         pulses = self.world.truth.pulses
         self.tally["pulses"] += sum(len(found) for found in pulses.values())
         self.tally["histories with a pulse"] += bool(pulses)
+        self.tally["modes changed"] += len(self.world.truth.applied)
         self.tally["contradictions"] += len(self.world.hub.contradictions)
         for row in self.world.hub.rows.values():
             self.tally[f"final {row.state}"] += 1

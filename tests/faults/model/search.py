@@ -95,6 +95,7 @@ def figures(tally: Counter[str], seeds: int, seconds: float) -> dict[str, Figure
         "ms per history": 1000 * seconds / max(1, tally["histories"]),
         "pulses": tally["pulses"],
         "histories with a pulse": tally["histories with a pulse"],
+        "modes changed": tally["modes changed"],
         "contradictions": tally["contradictions"],
     }
     for start in SHOWN:

@@ -50,15 +50,15 @@ class StationClock:
     def __init__(self, truth: Truth) -> None:
         self._truth = truth
         self._started_ms = -1_000
-        self.machine = 1
         self.wall_off_ms = 0
         self.trust: Clock = "synced"
         self.boot_id = ""
+        self.machine = "m0"
 
     def power_cycle(self) -> None:
         """The kernel starts anew."""
+        self.machine = f"m{self._truth.now_ms}"
         self._started_ms = self._truth.now_ms - 100
-        self.machine += 1
 
     def monotonic_s(self) -> float:
         return (self._truth.now_ms - self._started_ms) / 1000
@@ -120,14 +120,14 @@ class Station:
         self.doors = doors
         self.signer = Signer(Ed25519PrivateKey.from_private_bytes(name.encode().ljust(32, b"s")))
         self.clock = StationClock(truth)
-        self.disk = Disk(fresh())
+        self._truth = truth
+        self.disk = Disk(fresh(), self._applied)
         self.coils = {door: Coil(truth, station=name, door=door) for door in doors}
         self.contacts: dict[str, bool | None] = dict.fromkeys(doors, False)
         self.fire = False
         self.alive = self.line_up = False
         self.frozen = False
         self.refused: Counter[str] = Counter()
-        self._truth = truth
         self._verifier = verifier
         self._post = post
         self._tally = tally
@@ -157,8 +157,8 @@ class Station:
             coil.release()
         self.keepers = {door: self._keeper(door) for door in self.doors}
         self.modes = DoorModes(
-            list(self.disk.terms.values()),
-            machine=f"machine-{self.clock.machine}",
+            self.disk.recall_modes(),
+            machine=self.clock.machine,
             keepers=self.keepers,
             disk=self.disk,
             clock=self.clock,
@@ -194,7 +194,7 @@ class Station:
 
     def lose_store(self) -> None:
         """The file was damaged: another takes its place. Only while dead."""
-        self.disk = Disk(self._fresh())
+        self.disk = Disk(self._fresh(), self._applied)
         self._truth.lost.add(self.name)
 
     def thaw(self) -> None:
@@ -214,13 +214,8 @@ class Station:
         """When something is to be done here next."""
         if not self.running:
             return None
-        due = [
-            self.clock.true_ms(keeper.deadline_s)
-            for keeper in self.keepers.values()
-            if keeper.deadline_s is not None
-        ]
-        if self.modes.deadline_s is not None:
-            due.append(self.clock.true_ms(self.modes.deadline_s))
+        timed: tuple[DoorModes | Doorkeeper, ...] = (self.modes, *self.keepers.values())
+        due = [self.clock.true_ms(item.deadline_s) for item in timed if item.deadline_s is not None]
         if self.line_up:
             due.append(self._beat_ms)
             due += [flight for _, flight in self._flights.values()]
@@ -282,6 +277,10 @@ class Station:
 
     def send_reply(self, reply: Reply) -> None:
         self._up(Topic.REPLY, reply)
+
+    def _applied(self, cmd_id: str) -> None:
+        made_ms = self._truth.challenged.get(cmd_id, -1)
+        self._truth.applied.setdefault(cmd_id, []).append((self._truth.now_ms, made_ms))
 
     def _put(self, fact: facts.Fact) -> None:
         self._stuff.append(fact)

@@ -33,6 +33,7 @@ class Truth:
     """Kept by the world; nothing of hub or station reads it.
 
     Attributes:
+        applied: by order, each change of a door's mode that reached the disk, with its nonce's time.
         nonces: when each nonce was made.
         challenged: when the nonce in force of an order was made.
         edges: openings of each door's contact.
@@ -42,6 +43,7 @@ class Truth:
 
     now_ms: int = 0
     pulses: dict[str, list[Pulse]] = field(default_factory=dict)
+    applied: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     nonces: dict[str, int] = field(default_factory=dict)
     challenged: dict[str, int] = field(default_factory=dict)
     edges: dict[tuple[str, str], list[int]] = field(default_factory=dict)

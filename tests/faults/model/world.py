@@ -188,6 +188,8 @@ class World:
                 raise Violation(f"I1: {len(pulses)} pulses of {cmd_id}")
             row = self.hub.rows.get(cmd_id)
             self._check_pulse(pulses[0], row)
+        for cmd_id, changes in self.truth.applied.items():
+            self._check_mode(cmd_id, changes)
         for row in self.hub.rows.values():
             self._check_shown(row)
         if self.truth.longest_ms > ONE_SHOT_MS:
@@ -220,10 +222,25 @@ class World:
                 f"I3: {pulse.cmd_id} pulsed {pulse.station} {pulse.door}, not what was authorised"
             )
 
+    def _check_mode(self, cmd_id: str, changes: list[tuple[int, int]]) -> None:
+        """A door's mode changes once, in time and authorised, as a pulse does."""
+        if len(changes) > 1:
+            raise Violation(f"I1: {cmd_id} changed the mode {len(changes)} times")
+        at_ms, made_ms = changes[0]
+        if made_ms < 0 or at_ms - made_ms > CHALLENGE_LIFE_MS:
+            raise Violation(f"I2: {cmd_id} changed the mode at {at_ms}, its nonce is of {made_ms}")
+        row = self.hub.rows.get(cmd_id)
+        if row is None or len(row.authorised_ms) != 1 or row.authorised_ms[0] > at_ms:
+            raise Violation(f"I3: {cmd_id} changed the mode at {at_ms} and was not authorised")
+        if row.state in _SILENT:
+            raise Violation(f"I4: {cmd_id} shows {row.state} {row.code} and changed the mode at {at_ms}")
+
     def _check_shown(self, row: Row) -> None:
         """States shown are a subset of the states consistent with the truth (safety.md C13)."""
         pulse = next(iter(self.truth.pulses.get(row.id, ())), None)
         if pulse is None:
+            if row.state is S.APPLIED and row.id not in self.truth.applied:
+                raise Violation(f"I4: {row.id} shows {row.state} and changed nothing")
             if row.state in {S.PULSING, S.OPENED, S.PULSED_NOT_OPENED, S.ACTUATOR_FAULT}:
                 raise Violation(f"I4: {row.id} shows {row.state} and never pulsed")
         elif row.state in _SILENT:
