@@ -68,6 +68,7 @@ class ControlLoop:
         pins: PinEntry,
         room: Room,
         alive: Callable[[], None],
+        tick: Callable[[], None],
         changed: Callable[[], None],
     ) -> None:
         self._inbox = inbox
@@ -78,6 +79,7 @@ class ControlLoop:
         self._visits = visits
         self._room = room
         self._alive = alive
+        self._tick = tick
         self._changed = changed
         self._running = True
         self._dispatch: Final[dict[type[Any], Callable[[Any], None]]] = {
@@ -120,6 +122,7 @@ class ControlLoop:
             keeper.begin()
         while self._running:
             self._alive()
+            self._tick()
             if self._expire():
                 continue
             try:

@@ -46,6 +46,7 @@ from station_agent.store.credentials import Credentials
 from station_agent.store.gallery_key import sealing_key
 from station_agent.store.roster import RosterStore
 from station_agent.store.store import Store
+from station_agent.timekeeper import Timekeeper
 from station_agent.visits import Visits
 
 STOP_S: Final = 5.0
@@ -217,6 +218,7 @@ def _run(station: Station, parts: ExitStack, stand: Stand | None, *, control: Pa
         pins=pins,
         room=room,
         alive=watchdog.feed,
+        tick=Timekeeper(clock=clock, anchors=store, record=ledger.record).tick,
         changed=link.changed,
     )
 

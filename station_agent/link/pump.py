@@ -268,6 +268,7 @@ class Pump:
                 boot_id=at.boot_id,
                 sent_mono_ms=at.mono_ms,
                 items=list(rows),
+                anchors=self._store.anchors((row.boot_id for row in rows), but=at.boot_id),
                 gone=list(gone),
             )
         )
@@ -281,5 +282,6 @@ class Pump:
                 boot_id=at.boot_id,
                 sent_mono_ms=at.mono_ms,
                 items=list(rows),
+                anchors=self._store.anchors((row.boot_id for row in rows), but=at.boot_id),
             )
         )

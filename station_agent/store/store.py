@@ -8,18 +8,19 @@ file never reuses the numbers of a lost one.
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
 from firmware_config.vocabulary import EventKind
-from firmware_config.wire import Ack, Result, Scalar, StorageStatus
+from firmware_config.wire import Ack, Anchor, Result, Scalar, StorageStatus
 from station_agent.clock import Stamp
 from station_agent.core.commands import Known, ModeChange
 from station_agent.core.modes import Term
 from station_agent.store import modes
 from station_agent.store.answered import Answered
+from station_agent.store.boots import Boots
 from station_agent.store.outbox import Backlog, Outbox
 from station_agent.store.schema import SAFETY, TELEMETRY
 from station_agent.store.sums import row_sum
@@ -60,6 +61,7 @@ class Store:
         self.set_aside = [file for file in (self._safety.set_aside, self._telemetry.set_aside) if file]
         self.install_id = _identity(self._safety)
         self._answered = Answered(self._safety, station=station, install_id=self.install_id, stamp=stamp)
+        self._boots = Boots(self._safety)
         self.outbox = Outbox(self._safety, install_id=self.install_id, on_rows=self._tell)
         self.telemetry = Telemetry(self._telemetry, install_id=_identity(self._telemetry), on_rows=self._tell)
 
@@ -114,6 +116,14 @@ class Store:
         """Forget what the hub has committed. Returns at once."""
         self.outbox.acknowledge(ack)
         self.telemetry.acknowledge(ack)
+
+    def keep_anchor(self, stamp: Stamp) -> None:
+        """Date this run by a moment of a synchronised clock. Returns at once."""
+        self._boots.keep(stamp)
+
+    def anchors(self, boot_ids: Iterable[str], *, but: str) -> list[Anchor]:
+        """What dates these runs, without the present one. Never touches the disk."""
+        return self._boots.of(boot_ids, but=but)
 
     @property
     def event_seq(self) -> int:

@@ -289,3 +289,20 @@ def test_an_alarm_goes_before_the_backlog_of_all_others_and_waits_for_no_token(b
         assert bench.store.barrier(10)
         assert bench.wire.batch() == [number]
         bench.ack(events=[number])
+
+
+def test_a_batch_carries_what_dates_the_other_runs_its_rows_come_from(bench: Bench) -> None:
+    bench.store.keep_anchor(stamp(500, boot_id="a" * 32, synced=True))
+    bench.store.keep_anchor(stamp(600, synced=True))
+    bench.store.put_event(EventKind.DOOR_OPENED, {}, stamp(1, boot_id="a" * 32))
+    bench.store.put_event(EventKind.DOOR_OPENED, {}, stamp(2))
+    bench.store.put_reading("co2", 400, stamp(3, boot_id="a" * 32))
+    assert bench.store.barrier(10)
+    assert bench.store.telemetry.barrier(10)
+    bench.pump.connected(BOTH, up=True)
+    sent = [bench.wire.sent.get(timeout=10)[:2] for _ in range(2)]
+    events = decode(sent[0][1], EventBatch, station=STATION)
+    readings = decode(sent[1][1], TelemetryBatch, station=STATION)
+    expected = [("a" * 32, 500)]
+    assert [(anchor.boot_id, anchor.mono_ms) for anchor in events.anchors] == expected
+    assert [(anchor.boot_id, anchor.mono_ms) for anchor in readings.anchors] == expected
