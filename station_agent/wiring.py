@@ -97,15 +97,13 @@ def _run(station: Station, parts: ExitStack, stand: Stand | None, *, control: Pa
     parts.callback(rack.close)
 
     new = not (data_dir / "safety.db").exists()
-    store = Store(data_dir, station=config.station, stamp=clock.stamp())
-    parts.callback(store.close)
+    store, ledger = _memory(station, clock, inbox, parts)
     credentials = _credentials(data_dir, config.station, clock, parts)
     hub_keys = Verifier.of(*(key.public for key in config.hub.command_keys))
     roster = RosterStore(data_dir / "roster.bin", verifier=hub_keys, station=config.station)
     eyes = Eyes(station, clock=clock, put=inbox.put, pushed=stand.cameras if stand else {})
     parts.callback(eyes.close)
 
-    ledger = Ledger(store, clock)
     eraser = Eraser(
         station=config.station,
         eyes=eyes,
@@ -273,6 +271,19 @@ def _run(station: Station, parts: ExitStack, stand: Stand | None, *, control: Pa
         rack.release()
         ledger.record(EventKind.STATION_STOPPED, {})
         store.barrier(STOP_S)
+
+
+def _memory(
+    station: Station, clock: SystemClock, inbox: queue.SimpleQueue[Fact], parts: ExitStack
+) -> tuple[Store, Ledger]:
+    """What is kept, and who writes it down; the store is closed at the end."""
+    data_dir = station.beside(station.config.data_dir)
+    store = Store(data_dir, station=station.config.station, stamp=clock.stamp())
+    parts.callback(store.close)
+    ledger = Ledger(store, clock)
+    # a file that rots while it is open is set aside at the next start, which the service manager brings about
+    store.report(record=ledger.record, damaged=lambda: inbox.put(Stopped()))
+    return store, ledger
 
 
 def _credentials(data_dir: Path, station: str, clock: SystemClock, parts: ExitStack) -> Credentials:

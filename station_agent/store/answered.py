@@ -17,6 +17,7 @@ from firmware_config.vocabulary import Outcome
 from firmware_config.wire import Evidence, Result, encode
 from station_agent.clock import Stamp
 from station_agent.core.commands import REMEMBERED, Known
+from station_agent.store.sums import row_sum
 from station_agent.store.writer import Writer
 
 _LOG = logging.getLogger(__name__)
@@ -96,8 +97,14 @@ def _intend(connection: sqlite3.Connection, *, cmd_id: str, digest: str) -> None
 
 
 def _recall(connection: sqlite3.Connection) -> dict[str, Known]:
-    rows = connection.execute("SELECT cmd_id, digest, body FROM answered WHERE final ORDER BY id")
-    return {cmd_id: Known(digest, msgspec.json.decode(body, type=Result)) for cmd_id, digest, body in rows}
+    rows = connection.execute(
+        "SELECT cmd_id, digest, final, body, wall_ms, clock, sum FROM answered WHERE final ORDER BY id"
+    )
+    return {
+        cmd_id: Known(digest, msgspec.json.decode(body, type=Result))
+        for cmd_id, digest, *rest, total in rows
+        if (body := rest[1]) and row_sum(cmd_id, digest, *rest) == total
+    }
 
 
 def _interrupt(connection: sqlite3.Connection, *, blank: Result, stamp: Stamp) -> list[str]:

@@ -9,17 +9,20 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
 from station_agent.errors import AgentError
-from station_agent.store.sums import teach
+from station_agent.store.soundness import Expected, fault_of
+from station_agent.store.sums import Summed, seal, teach
 
 _LOG = logging.getLogger(__name__)
 
-_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_WITNESS_AT: Final = 24
+_SUSPECT: Final = b"suspect".ljust(20) + b"\n"
 _COMPANIONS: Final = ("", "-wal", "-shm")
 
 
@@ -39,11 +42,13 @@ class Schema:
         migrations: SQL scripts; ``user_version`` counts those applied. Only ever append.
         synchronous: FULL where a commit must survive a power cut, NORMAL where the last seconds may be lost (D3).
         functions: of one argument, that its scripts call beside ``row_sum``.
+        summed: tables with checksums, as its last script leaves them; such a file counts its commits too.
     """
 
     migrations: tuple[str, ...]
     synchronous: Literal["FULL", "NORMAL"]
     functions: Mapping[str, Callable[[str], int]] = field(default_factory=dict)
+    summed: tuple[Summed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +58,27 @@ class Opened:
     Attributes:
         connection: autocommit; whoever writes begins and commits by hand. Usable from any one thread at a time.
         set_aside: where a damaged file was moved, when there was one.
+        rolled_back: commits are missing that were made, where that may be (``NORMAL``).
         lock: descriptor of the lock file; closing it lets the next process in.
     """
 
     connection: sqlite3.Connection
     set_aside: Path | None
+    rolled_back: bool
     lock: int
+
+    def witness(self, commits: int) -> None:
+        """Note outside the file how many commits it holds: a log that is cut off later shows.
+
+        Not flushed: what it says may be too little, never too much.
+        """
+        with suppress(OSError):
+            os.pwrite(self.lock, f"{commits:020d}\n".encode(), _WITNESS_AT)
+
+    def suspect(self) -> None:
+        """Damage was met: the next start does not believe the file, whatever it finds."""
+        with suppress(OSError):
+            os.pwrite(self.lock, _SUSPECT, _WITNESS_AT)
 
     def close(self) -> None:
         """Close the file, then give up the lock."""
@@ -77,22 +97,56 @@ def open_database(path: Path, schema: Schema) -> Opened:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = _lock(path)
     try:
+        commits, suspected = _witnessed(lock)
         set_aside = None
-        if not _sound(path):
+        if fault := "met while running" if suspected else fault_of(path, _expected(schema, commits)):
             set_aside = _set_aside(path)
-            _LOG.error("store_damaged", extra={"file": str(path), "set_aside": str(set_aside)})
+            commits = 0
+            _LOG.error(
+                "store_damaged", extra={"file": str(path), "set_aside": str(set_aside), "fault": fault}
+            )
+        _claim(lock)
         connection = _connect(path)
+        if schema.summed:  # a damaged letter shows in the checksum, and must not end the reading of others
+            connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         _migrate(connection, path, schema)
+        opened = Opened(
+            connection=connection,
+            set_aside=set_aside,
+            rolled_back=bool(schema.summed) and commits > _commits(connection),
+            lock=lock,
+        )
+        if schema.summed:
+            opened.witness(_commits(connection))
     except BaseException:
         os.close(lock)
         raise
     _LOG.info("store_opened", extra={"file": str(path), "sqlite": sqlite3.sqlite_version})
-    return Opened(connection=connection, set_aside=set_aside, lock=lock)
+    return opened
 
 
-def is_damage(error: sqlite3.Error) -> bool:
-    """The file itself is bad, as opposed to full, busy or unreadable."""
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED
+def _expected(schema: Schema, commits: int) -> Expected:
+    return Expected(
+        known=len(schema.migrations),
+        summed=schema.summed,
+        objects=_objects(schema) if schema.summed else frozenset(),
+        commits=commits if schema.summed else 0,
+        durable=schema.synchronous == "FULL",  # else a power cut may take the last ones back
+    )
+
+
+def _objects(schema: Schema) -> frozenset[tuple[str, str]]:
+    """What a new file would hold."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    _apply(connection, schema, applied=0)
+    found = frozenset(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+    connection.close()
+    return found
+
+
+def _commits(connection: sqlite3.Connection) -> int:
+    (commits,) = connection.execute("SELECT value FROM counter WHERE name = 'commits'").fetchone()
+    return int(commits)
 
 
 def _lock(path: Path) -> int:
@@ -101,33 +155,26 @@ def _lock(path: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").split("\n")[0].strip()
         os.close(descriptor)
         raise StoreBusyError(f"{path} is in use by process {holder or '?'} (lock file {file})") from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
+
+
+def _witnessed(lock: int) -> tuple[int, bool]:
+    said = os.pread(lock, 21, _WITNESS_AT)
+    return (int(said) if said.strip().isdigit() else 0), said == _SUSPECT
+
+
+def _claim(lock: int) -> None:
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     path.chmod(0o600)
     return connection
-
-
-def _sound(path: Path) -> bool:
-    if not path.exists():
-        return True
-    # read-only: closing it must not fold a log into a file that may be bad
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-    try:
-        return [row[0] for row in connection.execute("PRAGMA quick_check(1)")] == ["ok"]
-    except sqlite3.DatabaseError as error:
-        if not is_damage(error):
-            raise
-        return False
-    finally:
-        connection.close()
 
 
 def _set_aside(path: Path) -> Path:
@@ -153,16 +200,23 @@ def _migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> None
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {schema.synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
-        teach(connection)
-        for name, function in schema.functions.items():
-            connection.create_function(name, 1, function, deterministic=True)
         applied = int(connection.execute("PRAGMA user_version").fetchone()[0])
         _refuse_newer(path, applied, known=len(schema.migrations))
-        for number, script in enumerate(schema.migrations[applied:], start=applied + 1):
-            connection.executescript(f"BEGIN IMMEDIATE;\n{script}\n;PRAGMA user_version = {number};\nCOMMIT;")
+        _apply(connection, schema, applied=applied)
     except BaseException:
         connection.close()
         raise
+
+
+def _apply(connection: sqlite3.Connection, schema: Schema, *, applied: int) -> None:
+    teach(connection)
+    for name, function in schema.functions.items():
+        connection.create_function(name, 1, function, deterministic=True)
+    for number, script in enumerate(schema.migrations[applied:], start=applied + 1):
+        mark = f"PRAGMA application_id = {seal(number)};" if schema.summed else ""
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{script}\n;PRAGMA user_version = {number};{mark}\nCOMMIT;"
+        )
 
 
 def _refuse_newer(path: Path, applied: int, *, known: int) -> None:

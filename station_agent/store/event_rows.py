@@ -44,6 +44,18 @@ class Resent:
     gone: list[Span]
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Rows as they were kept.
+
+    Attributes:
+        bad: numbers of those whose checksum was wrong; they are gone now, and count as lost.
+    """
+
+    events: list[Event]
+    bad: list[int]
+
+
 def keep(connection: sqlite3.Connection, event: Event) -> int:
     """Store an event; 0 when it is there already, because the batch is run again."""
     values = (
@@ -66,26 +78,22 @@ def keep(connection: sqlite3.Connection, event: Event) -> int:
     ).rowcount
 
 
-def waiting(connection: sqlite3.Connection, lane: Lane, limit: int, after: int) -> list[Event]:
+def waiting(connection: sqlite3.Connection, lane: Lane, limit: int, after: int) -> Read:
     """Waiting events of a lane in order, ``after`` exclusive."""
     rows = connection.execute(
         f"SELECT {_FIELDS}, sum FROM event WHERE waiting AND lane = ? AND seq > ? ORDER BY seq LIMIT ?",
         (int(lane), after, limit),
-    )
-    return [_event(row) for row in rows]
+    ).fetchall()
+    return _sound(connection, rows)
 
 
-def waiting_in(connection: sqlite3.Connection, seqs: Iterable[int]) -> list[Event]:
+def waiting_in(connection: sqlite3.Connection, seqs: Iterable[int]) -> Read:
     """Those of these events that still wait, in order."""
-    found = []
-    for seq in sorted(seqs):
-        row = connection.execute(
-            f"SELECT {_FIELDS}, sum FROM event WHERE waiting AND seq = ?",
-            (seq,),
-        ).fetchone()
-        if row is not None:
-            found.append(_event(row))
-    return found
+    found = (
+        connection.execute(f"SELECT {_FIELDS}, sum FROM event WHERE waiting AND seq = ?", (seq,)).fetchone()
+        for seq in sorted(seqs)
+    )
+    return _sound(connection, [row for row in found if row is not None])
 
 
 def acknowledge(connection: sqlite3.Connection, seqs: Sequence[int]) -> int:
@@ -158,6 +166,31 @@ def count_waiting(connection: sqlite3.Connection) -> int:
     return int(rows)
 
 
+def lose(connection: sqlite3.Connection, rows: int) -> None:
+    """Count events that will never be sent."""
+    connection.execute("UPDATE counter SET value = value + ? WHERE name = 'events_lost'", (rows,))
+
+
+def lost(connection: sqlite3.Connection) -> int:
+    """Events that were lost since the file was made."""
+    (rows,) = connection.execute("SELECT value FROM counter WHERE name = 'events_lost'").fetchone()
+    return int(rows)
+
+
+def _sound(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> Read:
+    """A damaged row is never sent: it goes, and what was counted by its lane is counted anew."""
+    bad = [int(row[0]) for row in rows if row_sum(*row[:-1]) != row[-1]]
+    if bad:
+        connection.executemany("DELETE FROM event WHERE seq = ?", [(seq,) for seq in bad])
+        for lane in Lane:
+            connection.execute(
+                "UPDATE counter SET value = (SELECT count(*) FROM event WHERE waiting AND lane = ?) WHERE name = ?",
+                (int(lane), f"waiting_{int(lane)}"),
+            )
+        lose(connection, len(bad))
+    return Read([event_of(row) for row in rows if int(row[0]) not in bad], bad)
+
+
 def _mark(connection: sqlite3.Connection, seqs: Iterable[int], *, waiting: bool) -> int:
     marked = 0
     for seq in seqs:
@@ -179,7 +212,8 @@ def _gaps(there: Sequence[int], first: int, last: int) -> list[Span]:
     return gone
 
 
-def _event(row: Sequence[Any]) -> Event:
+def event_of(row: Sequence[Any]) -> Event:
+    """A row in the order of ``schema.EVENT``."""
     seq, kind, data, boot_id, mono_ms, wall_ms, clock, *_ = row
     return Event(
         seq=seq,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -23,7 +23,8 @@ from station_agent.clock import Stamp
 from station_agent.store import event_rows
 from station_agent.store.answered import remember
 from station_agent.store.feed import Feed
-from station_agent.store.writer import Writer
+from station_agent.store.sums import row_sum
+from station_agent.store.writer import Job, Writer
 
 _LOG = logging.getLogger(__name__)
 
@@ -81,21 +82,31 @@ class Tally:
         oldest: when the oldest waiting event happened.
         seq: the newest event ever stored.
         kept_from: the oldest event that is there, waiting or not; 0 without one.
+        lost: events that are gone without having been acknowledged, since the file was made.
     """
 
     rows: int
     oldest: Stamp | None
     seq: int
     kept_from: int
+    lost: int
 
 
 class Outbox:
     """The safety lane. Puts never wait; reads and acknowledgements go through the writer too."""
 
-    def __init__(self, writer: Writer, *, install_id: str, on_rows: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        *,
+        install_id: str,
+        on_rows: Callable[[], None],
+        on_bad: Callable[[int], None],
+    ) -> None:
         self._writer = writer
         self._install_id = install_id
         self._on_rows = on_rows
+        self._on_bad = on_bad
         self._lock = threading.Lock()
         self._tally = writer.call(_begin)
         self._seq = self._tally.seq
@@ -193,11 +204,11 @@ class Outbox:
 
     def events(self, lane: Lane, limit: int, *, after: int = 0) -> list[Event]:
         """Waiting events of a lane in order, ``after`` exclusive."""
-        return self._writer.call(lambda connection: event_rows.waiting(connection, lane, limit, after))
+        return self._read(lambda connection: event_rows.waiting(connection, lane, limit, after))
 
     def events_of(self, seqs: Sequence[int]) -> list[Event]:
         """Those of these that still wait, in order."""
-        return self._writer.call(lambda connection: event_rows.waiting_in(connection, seqs))
+        return self._read(lambda connection: event_rows.waiting_in(connection, seqs))
 
     def results(self, limit: int, *, after: int = 0) -> list[Pending]:
         """Waiting results in order, ``after`` exclusive. What was given out here may be acknowledged from now on."""
@@ -254,6 +265,13 @@ class Outbox:
             again, self._again = self._again, 0
             return again
 
+    def _read(self, job: Job[event_rows.Read]) -> list[Event]:
+        read, tally = self._writer.call(lambda connection: (job(connection), _look(connection)))
+        if read.bad:
+            self._set(tally)
+            self._on_bad(len(read.bad))
+        return read.events
+
     def _kept(self, tally: Tally) -> None:
         crashpoint.here("agent.outbox.committed")
         self._set(tally)
@@ -309,6 +327,7 @@ def _look(connection: sqlite3.Connection) -> Tally:
         oldest=event_rows.oldest_waiting(connection),
         seq=event_rows.newest(connection),
         kept_from=event_rows.kept_from(connection),
+        lost=event_rows.lost(connection),
     )
 
 
@@ -336,14 +355,28 @@ def _resend(connection: sqlite3.Connection, *, first: int, last: int) -> tuple[e
 
 def _results(connection: sqlite3.Connection, limit: int, after: int) -> list[Pending]:
     rows = connection.execute(
-        "SELECT seq, body FROM result WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
-    )
-    return [Pending(seq, msgspec.json.decode(body, type=Result)) for seq, body in rows]
+        "SELECT seq, cmd_id, final, body, sum FROM result WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
+    ).fetchall()
+    return _sound(connection, rows)
 
 
 def _results_of(connection: sqlite3.Connection, seqs: Sequence[int]) -> list[Pending]:
     rows = (
-        connection.execute("SELECT seq, body FROM result WHERE seq = ?", (seq,)).fetchone()
+        connection.execute(
+            "SELECT seq, cmd_id, final, body, sum FROM result WHERE seq = ?", (seq,)
+        ).fetchone()
         for seq in sorted(seqs)
     )
-    return [Pending(row[0], msgspec.json.decode(row[1], type=Result)) for row in rows if row]
+    return _sound(connection, [row for row in rows if row])
+
+
+def _sound(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> list[Pending]:
+    """A damaged result is never sent; the answer it repeats is asked for by the hub, and has a checksum of its own."""
+    found = []
+    for seq, *values, total in rows:
+        if row_sum(*values) == total:
+            found.append(Pending(seq, msgspec.json.decode(values[-1], type=Result)))
+        else:
+            _LOG.error("result_damaged", extra={"seq": seq})
+            connection.execute("DELETE FROM result WHERE seq = ?", (seq,))
+    return found

@@ -4,24 +4,19 @@ from typing import Final
 
 from firmware_config.vocabulary import EventKind, Lane, lane_of
 from station_agent.store.db import Schema
-from station_agent.store.sums import MIRRORED, summed
+from station_agent.store.sums import MIRRORED, Summed, summed
 
-EVENT_COLUMNS: Final = ("seq", "kind", "data", "boot_id", "mono_ms", "wall_ms", "clock", "lane", "waiting")
-RESULT_COLUMNS: Final = ("cmd_id", "final", "body")
-ANSWERED_COLUMNS: Final = ("cmd_id", "digest", "final", "body", "wall_ms", "clock")
-BOOT_COLUMNS: Final = ("boot_id", "mono_ms", "wall_ms")
-MODE_COLUMNS: Final = (
-    "door",
-    "mode",
-    "cmd_id",
-    "machine",
-    "until_mono_ms",
-    "until_wall_ms",
-    "clock",
-    "left_ms",
+EVENT: Final = Summed(
+    "event", ("seq", "kind", "data", "boot_id", "mono_ms", "wall_ms", "clock", "lane", "waiting")
 )
-READING_COLUMNS: Final = ("seq", "name", "value", "boot_id", "mono_ms", "wall_ms", "clock")
-
+RESULT: Final = Summed("result", ("cmd_id", "final", "body"))
+ANSWERED: Final = Summed("answered", ("cmd_id", "digest", "final", "body", "wall_ms", "clock"))
+BOOT: Final = Summed("boot", ("boot_id", "mono_ms", "wall_ms"))
+DOOR_MODE: Final = Summed(
+    "door_mode",
+    ("door", "mode", "cmd_id", "machine", "until_mono_ms", "until_wall_ms", "clock", "left_ms"),
+)
+READING: Final = Summed("reading", ("seq", "name", "value", "boot_id", "mono_ms", "wall_ms", "clock"))
 
 _KINDS: Final = frozenset(kind.value for kind in EventKind)
 
@@ -48,7 +43,7 @@ CREATE TABLE boot (
     mono_ms INTEGER NOT NULL,
     wall_ms INTEGER NOT NULL
 ) STRICT;
-{summed("boot", BOOT_COLUMNS)}
+{summed(BOOT)}
 """
 
 _DOOR_MODE: Final = f"""
@@ -62,12 +57,13 @@ CREATE TABLE door_mode (
     clock TEXT NOT NULL CONSTRAINT ck_door_mode_clock CHECK (clock IN ('unsynced', 'restored', 'synced')),
     left_ms INTEGER NOT NULL
 ) STRICT;
-{summed("door_mode", MODE_COLUMNS)}
+{summed(DOOR_MODE)}
 """
 
 SAFETY: Final = Schema(
     synchronous="FULL",
     functions={"lane_number": lane_number},
+    summed=(EVENT, RESULT, ANSWERED, BOOT, DOOR_MODE),
     migrations=(
         _COMMON,
         """
@@ -106,7 +102,7 @@ ALTER TABLE event ADD COLUMN lane INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE event ADD COLUMN waiting INTEGER NOT NULL DEFAULT 1;
 UPDATE event SET lane = lane_number(kind);
 CREATE INDEX ix_event_waiting ON event (lane, seq) WHERE waiting;
-{summed("event", EVENT_COLUMNS)}
+{summed(EVENT)}
 INSERT INTO counter (name, value)
     SELECT 'waiting_' || value, (SELECT count(*) FROM event WHERE lane = value)
     FROM (SELECT 0 AS value UNION SELECT 1 UNION SELECT 2);
@@ -116,8 +112,8 @@ CREATE TRIGGER tr_event_marked AFTER UPDATE OF waiting ON event WHEN new.waiting
     BEGIN UPDATE counter SET value = value + new.waiting - old.waiting WHERE name = 'waiting_' || new.lane; END;
 CREATE TRIGGER tr_event_gone AFTER DELETE ON event WHEN old.waiting
     BEGIN UPDATE counter SET value = value - 1 WHERE name = 'waiting_' || old.lane; END;
-{summed("result", RESULT_COLUMNS)}
-{summed("answered", ANSWERED_COLUMNS)}
+{summed(RESULT)}
+{summed(ANSWERED)}
 {_BOOT}
 INSERT INTO counter (name, value) VALUES ('events_lost', 0);
 """,
@@ -127,6 +123,7 @@ INSERT INTO counter (name, value) VALUES ('events_lost', 0);
 
 TELEMETRY: Final = Schema(
     synchronous="NORMAL",
+    summed=(READING,),
     migrations=(
         _COMMON,
         """
@@ -141,6 +138,6 @@ CREATE TABLE reading (
     clock TEXT NOT NULL
 ) STRICT;
 """,
-        MIRRORED + summed("reading", READING_COLUMNS),
+        MIRRORED + summed(READING),
     ),
 )

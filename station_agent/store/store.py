@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from firmware_config.vocabulary import EventKind
 from firmware_config.wire import Ack, Anchor, Result, Scalar, StorageStatus
@@ -22,12 +23,15 @@ from station_agent.store import modes
 from station_agent.store.answered import Answered
 from station_agent.store.boots import Boots
 from station_agent.store.outbox import Backlog, Outbox
+from station_agent.store.salvage import Salvaged, restore_events, restore_orders, salvage
 from station_agent.store.schema import SAFETY, TELEMETRY
 from station_agent.store.sums import row_sum
 from station_agent.store.telemetry import LINGER_S, Telemetry
 from station_agent.store.writer import Writer
 
 _LOG = logging.getLogger(__name__)
+
+Record: TypeAlias = Callable[[EventKind, Mapping[str, Scalar]], None]
 
 
 class Store:
@@ -52,18 +56,53 @@ class Store:
             StoreError: a file is in use by another process, or was written by a newer release.
         """
         self._listeners: list[Callable[[], None]] = []
-        self._safety = Writer(folder / "safety.db", SAFETY)
+        self._stamp = stamp
+        self._record: Record = self._record_as_of_the_last
+        self._damaged: Callable[[], None] = lambda: None
+        self._safety = Writer(folder / "safety.db", SAFETY, on_damage=self._met_damage)
         try:
-            self._telemetry = Writer(folder / "telemetry.db", TELEMETRY, linger_s=LINGER_S)
+            self._telemetry = Writer(
+                folder / "telemetry.db", TELEMETRY, linger_s=LINGER_S, on_damage=self._met_damage
+            )
         except BaseException:
             self._safety.close()
             raise
         self.set_aside = [file for file in (self._safety.set_aside, self._telemetry.set_aside) if file]
         self.install_id = _identity(self._safety)
+        found = salvage(self._safety.set_aside) if self._safety.set_aside else Salvaged()
+        self._safety.call(partial(restore_orders, found=found, install_id=self.install_id))
+        self._safety.call(partial(restore_events, found=found))
         self._answered = Answered(self._safety, station=station, install_id=self.install_id, stamp=stamp)
         self._boots = Boots(self._safety)
-        self.outbox = Outbox(self._safety, install_id=self.install_id, on_rows=self._tell)
+        self.outbox = Outbox(
+            self._safety, install_id=self.install_id, on_rows=self._tell, on_bad=self._met_bad_rows
+        )
         self.telemetry = Telemetry(self._telemetry, install_id=_identity(self._telemetry), on_rows=self._tell)
+
+        self._tell_of_damage(found)
+
+    def _tell_of_damage(self, found: Salvaged) -> None:
+        if self._safety.set_aside:
+            self._record(
+                EventKind.STORAGE_DAMAGED,
+                {"file": self._safety.set_aside.name, "salvaged": found.rows, "was": found.install_id},
+            )
+        if self._telemetry.set_aside:
+            readings = salvage(self._telemetry.set_aside).readings
+            self.telemetry.restore(readings)
+            self._record(
+                EventKind.STORAGE_DAMAGED,
+                {"file": self._telemetry.set_aside.name, "salvaged": len(readings)},
+            )
+
+    def report(self, *, record: Record, damaged: Callable[[], None]) -> None:
+        """Say where to put on record what the store finds out by itself, on any thread.
+
+        Args:
+            record: takes events, stamps them, and gives them to this store.
+            damaged: an open file turned out to be bad; end the process, its next start sets the file aside.
+        """
+        self._record, self._damaged = record, damaged
 
     def listen(self, callback: Callable[[], None]) -> None:
         """Call back, on a writer's thread, whenever rows were added."""
@@ -71,6 +110,7 @@ class Store:
 
     def put_event(self, kind: EventKind, data: Mapping[str, Scalar], stamp: Stamp) -> None:
         """Keep an event. Returns at once."""
+        self._stamp = stamp
         self.outbox.put_event(kind, data, stamp)
 
     def put_reading(self, name: str, value: float, stamp: Stamp) -> None:
@@ -144,7 +184,7 @@ class Store:
         """How the disk is. Never touches it."""
         return StorageStatus(
             state="full" if self.outbox.refused else "ok",
-            events_lost=self.outbox.dropped,
+            events_lost=self.outbox.dropped + self.outbox.tally.lost,
             readings_lost=self.telemetry.dropped,
         )
 
@@ -162,6 +202,15 @@ class Store:
         self.telemetry.close()
         self._safety.close()
         self._telemetry.close()
+
+    def _met_bad_rows(self, rows: int) -> None:
+        self._record(EventKind.STORAGE_DAMAGED, {"file": self._safety.path.name, "rows": rows})
+
+    def _met_damage(self) -> None:
+        self._damaged()
+
+    def _record_as_of_the_last(self, kind: EventKind, data: Mapping[str, Scalar]) -> None:
+        self.put_event(kind, data, self._stamp)
 
     def _tell(self) -> None:
         for callback in self._listeners:

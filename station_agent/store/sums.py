@@ -7,7 +7,7 @@ with a flipped bit. A counter carries its own value a second time, as ``mirror``
 
 import sqlite3
 import zlib
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import msgspec
@@ -22,9 +22,26 @@ def row_sum(*values: Value) -> int:
     return zlib.crc32(msgspec.msgpack.encode(values))
 
 
-def summed(table: str, columns: Sequence[str]) -> str:
-    """SQL that gives ``table`` checksums over ``columns``, and a counter of their sum; part of a migration."""
-    args = ", ".join(columns)
+def seal(applied: int) -> int:
+    """The ``application_id`` of a file with so many migrations: neither number is believed without the other."""
+    return row_sum("yizhan", applied) & 0x7FFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """A table with checksums.
+
+    Attributes:
+        columns: what its checksum covers.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+
+
+def summed(of: Summed) -> str:
+    """SQL that gives a table checksums, and a counter of their sum; part of a migration."""
+    table, args = of.name, ", ".join(of.columns)
     add = f"UPDATE counter SET value = value + %s WHERE name = '{table}_sum';"
     return f"""
 {SUM_COLUMN.format(table=table)}
@@ -45,6 +62,7 @@ CREATE TRIGGER tr_counter_update AFTER UPDATE OF value ON counter
     BEGIN UPDATE counter SET mirror = -1 - new.value WHERE name = new.name; END;
 ALTER TABLE identity ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
 UPDATE identity SET sum = row_sum(name, value);
+INSERT INTO counter (name, value) VALUES ('commits', 0);
 """
 """SQL that makes counters and identity tell when they are damaged; part of a migration, before any ``summed``."""
 

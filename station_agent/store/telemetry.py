@@ -4,6 +4,7 @@ When the file is full the older half is thinned, every second reading of each se
 coarser history instead of a hole. What is thinned out is counted.
 """
 
+import logging
 import math
 import sqlite3
 import threading
@@ -11,16 +12,24 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
+import msgspec
+
 from firmware_config.wire import Ack, Reading
 from station_agent.clock import Stamp
 from station_agent.store.feed import Feed
+from station_agent.store.sums import row_sum
 from station_agent.store.writer import Writer
+
+_LOG = logging.getLogger(__name__)
 
 ROW_LIMIT: Final = 100_000
 """Readings kept, about 15 MB: three days of ten sensors twice a minute."""
 
 WAITING_LIMIT: Final = 10_000
-_FIELDS: Final = "seq, name, value, boot_id, mono_ms, wall_ms, clock"
+JUMP: Final = 1_000_000
+"""More readings than a power cut can take back."""
+
+_FIELDS: Final = "seq, name, value, boot_id, mono_ms, wall_ms, clock, sum"
 
 LINGER_S: Final = 2.0
 """How long a reading may wait to share a commit with others (safety.md D11: each commit wears the card)."""
@@ -40,6 +49,8 @@ class Telemetry:
         self._writer = writer
         self._lock = threading.Lock()
         self._seq, self._thinned = writer.call(_begin)
+        if writer.rolled_back:  # numbers may have been used that the file does not know of any more
+            self._seq += JUMP
         self._feed = Feed(
             writer, partial(_keep, row_limit=row_limit), self._kept, limit=WAITING_LIMIT, urgent=False
         )
@@ -50,6 +61,13 @@ class Telemetry:
     def dropped(self) -> int:
         """Readings lost: thinned out, not finite, or too many while the disk refused."""
         return self._thinned + self._unusable + self._feed.dropped
+
+    def restore(self, readings: Sequence[Reading]) -> None:
+        """Keep readings of another file under new numbers. Returns at once."""
+        with self._lock:
+            for reading in readings:
+                self._seq += 1
+                self._feed.put(msgspec.structs.replace(reading, seq=self._seq))
 
     def put_reading(self, name: str, value: float, stamp: Stamp) -> None:
         """Keep one reading. Returns at once."""
@@ -143,8 +161,8 @@ def _readings(connection: sqlite3.Connection, limit: int, after: int) -> list[Re
     rows = connection.execute(
         f"SELECT {_FIELDS} FROM reading WHERE seq > ? ORDER BY seq LIMIT ?",
         (after, limit),
-    )
-    return [_reading(row) for row in rows]
+    ).fetchall()
+    return _sound(connection, rows)
 
 
 def _readings_of(connection: sqlite3.Connection, seqs: Sequence[int]) -> list[Reading]:
@@ -152,11 +170,22 @@ def _readings_of(connection: sqlite3.Connection, seqs: Sequence[int]) -> list[Re
         connection.execute(f"SELECT {_FIELDS} FROM reading WHERE seq = ?", (seq,)).fetchone()
         for seq in sorted(seqs)
     )
-    return [_reading(row) for row in rows if row]
+    return _sound(connection, [row for row in rows if row])
+
+
+def _sound(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> list[Reading]:
+    """A damaged reading is never sent: it goes, as if it had been thinned out."""
+    good = [row for row in rows if row_sum(*row[:-1]) == row[-1]]
+    for row in rows:
+        if row not in good:
+            _LOG.error("reading_damaged", extra={"seq": row[0]})
+            connection.execute("DELETE FROM reading WHERE seq = ?", (row[0],))
+            connection.execute("UPDATE counter SET value = value + 1 WHERE name = 'thinned'")
+    return [_reading(row) for row in good]
 
 
 def _reading(row: Sequence[Any]) -> Reading:
-    seq, name, value, boot_id, mono_ms, wall_ms, clock = row
+    seq, name, value, boot_id, mono_ms, wall_ms, clock, *_ = row
     return Reading(
         seq=seq, name=name, value=value, boot_id=boot_id, mono_ms=mono_ms, wall_ms=wall_ms, clock=clock
     )

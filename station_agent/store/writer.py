@@ -21,11 +21,14 @@ from pathlib import Path
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from station_agent.store.db import Schema, open_database
+from station_agent.store.soundness import is_damage
 
 _LOG = logging.getLogger(__name__)
 
 BATCH: Final = 500
 """Most jobs in one transaction: bounds the wait of the first of them."""
+
+_COUNT: Final = "UPDATE counter SET value = value + 1 WHERE name = 'commits' RETURNING value"
 
 T = TypeVar("T")
 Job: TypeAlias = Callable[[sqlite3.Connection], T]
@@ -43,19 +46,33 @@ class Writer:
 
     Attributes:
         set_aside: where a damaged file was moved when this one was opened.
+        rolled_back: a power cut took commits back, where that may be.
     """
 
-    def __init__(self, path: Path, schema: Schema, *, linger_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        schema: Schema,
+        *,
+        linger_s: float = 0.0,
+        on_damage: Callable[[], None] | None = None,
+    ) -> None:
         """Open the file and start the thread.
 
         Args:
             path: the file; it is made when missing.
             schema: its tables and how hard its commits are.
             linger_s: how long a job handed in as not urgent may wait for company.
+            on_damage: called once, on the writer's thread, when the open file turns out to be bad. Everything that
+                touches the bad place fails from then on; the next start sets the file aside.
         """
         self._opened = open_database(path, schema)
         self.path = path
         self.set_aside = self._opened.set_aside
+        self.rolled_back = self._opened.rolled_back
+        self._counted = bool(schema.summed)
+        self._suspected = False
+        self._on_damage = on_damage or (lambda: None)
         self._linger_s = linger_s
         self._wake = threading.Condition()
         self._queue: deque[_Entry[Any]] = deque()
@@ -153,13 +170,28 @@ class Writer:
 
     def _transact(self, jobs: list[Job[Any]]) -> list[Any]:
         connection = self._opened.connection
-        connection.execute("BEGIN IMMEDIATE")
+        commits = 0
         try:
+            connection.execute("BEGIN IMMEDIATE")
+            before = connection.total_changes
             results = [job(connection) for job in jobs]
+            if self._counted and connection.total_changes > before:
+                (commits,) = connection.execute(_COUNT).fetchone()
             connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             # a full disk rolls back by itself
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error) and is_damage(error):
+                self._damaged(error)
             raise
+        if commits:
+            self._opened.witness(commits)
         return results
+
+    def _damaged(self, error: sqlite3.Error) -> None:
+        self._opened.suspect()
+        if not self._suspected:
+            self._suspected = True
+            _LOG.critical("store_damage_met", extra={"file": str(self.path), "error": repr(error)})
+            self._on_damage()
