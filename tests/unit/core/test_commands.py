@@ -1,63 +1,28 @@
-"""The rules of remote orders, one test each; then hostile histories against all of them at once."""
+"""The rules of remote orders, one test each; ``test_command_histories`` plays hostile histories against all at once."""
 
-from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
-import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from firmware_config.vocabulary import Outcome
-from firmware_config.wire import CHALLENGE_LIFE_MS, Challenge, Clock, Evidence, Go, Order, Reply, Result
+from firmware_config.wire import (
+    CHALLENGE_LIFE_MS,
+    Challenge,
+    Clock,
+    Order,
+    Reply,
+    Result,
+)
 from station_agent.core import commands as core
-from station_agent.core.commands import Commands, Ignored, Intent, Known, StartPulse, digest_of
-
-STATION, INSTALL, BOOT = "st-demo0001", "1" * 32, "b" * 32
-NOON_MS = 1_760_000_000_000
-SEEN = Evidence(energised_mono_ms=1, opened_mono_ms=2)
-
-
-@dataclass(frozen=True)
-class At:
-    """A moment; the wall clock follows the monotonic one unless told otherwise."""
-
-    mono_ms: int
-    wall_ms: int = -1
-    trust: Clock = "unsynced"
-
-    def __post_init__(self) -> None:
-        if self.wall_ms < 0:
-            object.__setattr__(self, "wall_ms", NOON_MS + self.mono_ms)
-
-
-def an_order(cmd: int = 1, **changes: Any) -> Order:
-    order = Order(
-        station=STATION, cmd_id=f"{cmd:032x}", door="main", verb="unlock", pulse_ms=5000, issued_ms=NOON_MS
-    )
-    return msgspec.structs.replace(order, **changes)
-
-
-def a_go(order: Order, challenge: Challenge, **changes: Any) -> Go:
-    go = Go(
-        **{name: getattr(order, name) for name in order.__struct_fields__},
-        boot_id=BOOT,
-        nonce=challenge.nonce,
-    )
-    return msgspec.structs.replace(go, **changes)
-
-
-def begin(known: dict[str, Known] | None = None) -> Commands:
-    fresh = count(1)
-    return Commands(
-        station=STATION,
-        install_id=INSTALL,
-        boot_id=BOOT,
-        doors=("main", "side"),
-        nonce=lambda: f"{next(fresh):032x}",
-        known=known or {},
-    )
+from station_agent.core.commands import (
+    Commands,
+    Ignored,
+    Intent,
+    Known,
+    StartPulse,
+    digest_of,
+)
+from tests.support.orders import BOOT, INSTALL, NOON_MS, SEEN, STATION, At, a_go, an_order, begin
 
 
 def challenged(commands: Commands, order: Order, at: At) -> Challenge:
@@ -325,121 +290,3 @@ def test_memory_forgets_the_oldest_answer_first(monkeypatch: pytest.MonkeyPatch)
     refused = [commands.order(an_order(number), At(number), "fire") for number in (1, 2, 3)]
     assert commands.order(an_order(3), At(4), None) == refused[2]
     assert isinstance(commands.order(an_order(1), At(5), None), Challenge)
-
-
-@dataclass
-class Hostile:
-    """A station behind a network that keeps everything it ever saw and delivers it again, late and out of order.
-
-    ``answers`` holds every final word by cmd_id; ``restart`` loses memory and keeps what was committed, as C7 has it.
-    """
-
-    now_ms: int = 0
-    commands: Commands = field(default_factory=begin)
-    orders: list[Order] = field(default_factory=list)
-    gos: list[Go] = field(default_factory=list)
-    intents: list[Intent] = field(default_factory=list)
-    issued: dict[str, int] = field(default_factory=dict)
-    challenged: dict[str, int] = field(default_factory=dict)
-    pulses: list[str] = field(default_factory=list)
-    stored: dict[str, Known] = field(default_factory=dict)
-    answers: dict[str, Result] = field(default_factory=dict)
-    boots: int = 0
-
-    def take(self, answer: object, order: Order | None = None) -> None:
-        match answer:
-            case Challenge():
-                assert order is not None
-                issued_ms = self.issued.setdefault(answer.nonce, self.now_ms)
-                assert self.now_ms - issued_ms <= CHALLENGE_LIFE_MS, "a dead challenge is not repeated"
-                self.challenged[answer.cmd_id] = issued_ms
-                self.gos.append(a_go(order, answer, boot_id=answer.boot_id))
-            case Intent():
-                self.intents.append(answer)
-            case StartPulse():
-                assert self.now_ms - self.challenged[answer.cmd_id] <= CHALLENGE_LIFE_MS, "I2"
-                assert answer.cmd_id not in self.pulses, "I1"
-                self.pulses.append(answer.cmd_id)
-            case Result() if answer.outcome.final:
-                first = self.answers.setdefault(answer.cmd_id, answer)
-                assert first == answer, "the first final answer stays the answer"
-
-    def deliver_order(self, number: int, pulse_ms: int) -> None:
-        order = an_order(number, pulse_ms=pulse_ms, door=("main", "side")[number % 2])
-        self.take(self.commands.order(order, At(self.now_ms), None), order)
-
-    def deliver_go(self, index: int, nonce: str | None) -> None:
-        if self.gos:
-            go = self.gos[index % len(self.gos)]
-            forged = go if nonce is None else msgspec.structs.replace(go, nonce=nonce)
-            self.take(self.commands.go(forged, At(self.now_ms), None))
-
-    def commit(self, index: int, *, ok: bool) -> None:
-        if self.intents:
-            intent = self.intents[index % len(self.intents)]
-            self.take(self.commands.committed(intent.cmd_id, At(self.now_ms), None, ok=ok))
-
-    def finish(self, index: int, outcome: Outcome) -> None:
-        if self.pulses:
-            cmd_id = self.pulses[index % len(self.pulses)]
-            self.take(self.commands.finished(cmd_id, outcome, SEEN, At(self.now_ms)))
-
-    def ask(self, number: int) -> None:
-        self.take(self.commands.asked(an_order(number).cmd_id, At(self.now_ms)))
-
-    def wait(self, ms: int) -> None:
-        self.now_ms += ms
-
-    def restart(self) -> None:
-        """Finals were stored; intents without one become INTERRUPTED; everything else is forgotten."""
-        for cmd_id, final in self.answers.items():
-            self.stored.setdefault(cmd_id, Known("", final))
-        for intent in self.intents:
-            if intent.cmd_id not in self.answers:
-                word = Result(
-                    station=STATION,
-                    cmd_id=intent.cmd_id,
-                    install_id=INSTALL,
-                    boot_id=BOOT,
-                    mono_ms=self.now_ms,
-                    wall_ms=0,
-                    clock="unsynced",
-                    outcome=Outcome.INTERRUPTED,
-                )
-                self.stored[intent.cmd_id] = Known(intent.digest, word)
-                self.answers[intent.cmd_id] = word
-        self.boots += 1
-        boot, fresh = f"{self.boots:032x}", count(1)
-        self.commands = Commands(
-            station=STATION,
-            install_id=INSTALL,
-            boot_id=boot,
-            doors=("main", "side"),
-            nonce=lambda: f"{self.boots:016x}{next(fresh):016x}",
-            known=self.stored,
-        )
-
-
-NUMBERS = st.integers(1, 4)
-INDEXES = st.integers(0, 20)
-ENDS = st.sampled_from([Outcome.OPENED, Outcome.PULSED_NOT_OPENED, Outcome.ACTUATOR_FAULT])
-STEPS = st.one_of(
-    st.tuples(st.just("deliver_order"), NUMBERS, st.sampled_from([5000, 5000, 5000, 700])),
-    st.tuples(st.just("deliver_go"), INDEXES, st.sampled_from([None, None, None, "e" * 32])),
-    st.tuples(st.just("commit"), INDEXES, st.sampled_from([True, True, True, False])),
-    st.tuples(st.just("finish"), INDEXES, ENDS),
-    st.tuples(st.just("ask"), NUMBERS),
-    st.tuples(st.just("wait"), st.sampled_from([0, 10, 900, 2999, 3000, 3001, 20_000, 60_000])),
-    st.tuples(st.just("restart")),
-)
-
-
-@given(st.lists(STEPS, max_size=60))
-@settings(max_examples=400, deadline=None)
-def test_no_history_pulses_twice_or_late_or_changes_an_answer(steps: list[tuple[Any, ...]]) -> None:
-    world = Hostile()
-    for name, *arguments in steps:  # each step checks the invariants in ``take``
-        if name == "commit":
-            world.commit(arguments[0], ok=arguments[1])
-        else:
-            getattr(world, name)(*arguments)
