@@ -71,13 +71,18 @@ def _raise(session: Session, station_id: str, key: str, effect: Raise, at: datet
         repeated_at=at,
         data=dict(effect.data),
     )
+    came_at = statement.excluded.repeated_at
+    # a fact that was overtaken by the end of what it says is counted, and changes nothing else
+    over = and_(Alert.cleared_at.is_not(None), Alert.cleared_at > came_at)
     changes: dict[str, Any] = {
-        "active": effect.holds,
-        "cleared_at": None,
-        "repeated_at": statement.excluded.repeated_at,
+        "active": case((over, Alert.active), else_=effect.holds),
+        "cleared_at": case((over, Alert.cleared_at), else_=None),
+        "repeated_at": case((Alert.repeated_at > came_at, Alert.repeated_at), else_=came_at),
     }
     if effect.counts:
         changes["count"] = Alert.count + 1
+    if effect.renews:
+        changes["data"] = statement.excluded.data
     returned = session.execute(
         statement.on_conflict_do_update(
             index_elements=[Alert.key],
@@ -95,9 +100,10 @@ def _raise(session: Session, station_id: str, key: str, effect: Raise, at: datet
 
 def _clear(session: Session, key: str, effect: Clear, at: datetime) -> Change | None:
     stays = and_(Alert.latching, Alert.state == AlertState.OPEN)
+    before = [Alert.repeated_at <= at] if effect.ordered else []
     cleared = session.execute(
         update(Alert)
-        .where(Alert.key == key, Alert.state != AlertState.CLOSED, Alert.active)
+        .where(Alert.key == key, Alert.state != AlertState.CLOSED, Alert.active, *before)
         .values(
             active=False,
             cleared_at=at,

@@ -4,13 +4,14 @@ Rules
   1. A fact raises at most one alert of one key, ``{station}:{kind}:{source}``; a repeat counts on the one not closed.
   2. What is latching stays until somebody acknowledges it, even when the condition is gone.
   3. A moment (``holds`` false) has no condition that could end: it waits for its acknowledgement alone.
-  4. A backfilled event has no effects (the caller does not ask). What still holds after an outage is found by
+  4. A fact that is older than the end of what it says is over too; lanes let facts overtake one another.
+  5. A backfilled event has no effects (the caller does not ask). What still holds after an outage is found by
      ``standing``: the state in a heartbeat ensures or clears, and never counts.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from cloud_hub.models.alert import Severity
@@ -30,6 +31,12 @@ ERASURE_UNRECEIPTED: Final = "erasure.unreceipted"
 CAMERA_LOST_WORD: Final = "lost"
 """Value of ``Heartbeat.cameras`` for a camera that delivers nothing."""
 
+UNWRITABLE: Final = frozenset({"full", "read_only"})
+"""Values of ``Heartbeat.storage.state`` at which the station can keep nothing."""
+
+MOST_SPANS: Final = 16
+"""Spans of lost numbers that one alert names."""
+
 _CODE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
 
 
@@ -41,6 +48,7 @@ class Raise:
         source: door, camera, sensor or code; empty for the station itself.
         counts: a repeat; False where it only says that the condition (still) holds.
         holds: the condition lasts until a ``Clear``.
+        renews: a repeat brings newer ``data``.
     """
 
     kind: str
@@ -49,15 +57,21 @@ class Raise:
     latching: bool = False
     holds: bool = True
     counts: bool = True
+    renews: bool = False
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """The condition is gone."""
+    """The condition is gone.
+
+    Attributes:
+        ordered: only what was raised before it: lanes and resends let facts of a station overtake one another.
+    """
 
     kind: str
     source: str = ""
+    ordered: bool = False
 
 
 Effect: TypeAlias = Raise | Clear
@@ -151,7 +165,9 @@ def of_event(kind: EventKind, data: Mapping[str, Scalar]) -> tuple[Effect, ...]:
             ),
         )
     if (cleared := CLEARS.get(kind)) is not None:
-        return tuple(Clear(other.value, source_of(data, RULES[other].source)) for other in cleared)
+        return tuple(
+            Clear(other.value, source_of(data, RULES[other].source), ordered=True) for other in cleared
+        )
     if kind is EventKind.OCCUPANCY_CHANGED:
         return _crowd(data.get("estimate"), data.get("capacity"), counts=True)
     return ()
@@ -176,9 +192,38 @@ def standing(
         effects.append(
             _ensure(EventKind.CAMERA_LOST, camera, {"camera": camera})
             if word == CAMERA_LOST_WORD
-            else Clear(EventKind.CAMERA_LOST.value, camera)
+            else Clear(EventKind.CAMERA_LOST.value, camera, ordered=True)
         )
     return (*effects, *_crowd(occupancy.estimate, occupancy.capacity, counts=False))
+
+
+def storage(state: str) -> Effect:
+    """What a heartbeat says of the station's disk."""
+    if state in UNWRITABLE:
+        return _ensure(EventKind.STORAGE_FULL, "", {"storage": state})
+    return Clear(EventKind.STORAGE_FULL.value, ordered=True)
+
+
+def events_lost(count: int) -> Raise:
+    """The station counts more lost events than before."""
+    rule = RULES[EventKind.EVENTS_LOST]
+    return Raise(
+        EventKind.EVENTS_LOST.value,
+        rule.severity,
+        latching=rule.latching,
+        holds=rule.holds,
+        counts=False,
+        renews=True,
+        data={"lost": count},
+    )
+
+
+def numbers_lost(spans: Sequence[tuple[int, int]]) -> Raise:
+    """Events with these numbers will never come."""
+    lost = events_lost(sum(last - first + 1 for first, last in spans))
+    shown = [str(first) if first == last else f"{first}–{last}" for first, last in spans[:MOST_SPANS]]
+    more = ["…"] if len(spans) > MOST_SPANS else []
+    return replace(lost, counts=True, data={**lost.data, "numbers": ", ".join([*shown, *more])})
 
 
 def liveness(mode: str, engine: str) -> Effect:
@@ -213,7 +258,7 @@ def _door(door: DoorStatus) -> list[Effect]:
     if (kind := kinds.get(door.state)) is not None:
         return [_ensure(kind, door.id, {"door": door.id})]
     if door.contact_open is False:
-        return [Clear(kind.value, door.id) for kind in kinds.values()]
+        return [Clear(kind.value, door.id, ordered=True) for kind in kinds.values()]
     return []
 
 
@@ -229,4 +274,4 @@ def _crowd(estimate: Scalar, capacity: Scalar, *, counts: bool) -> tuple[Effect,
     if 0 < capacity < estimate:
         crowd = {"estimate": estimate, "capacity": capacity}
         return (Raise(OVER_CAPACITY, Severity.MAJOR, counts=counts, data=crowd),)
-    return (Clear(OVER_CAPACITY),)
+    return (Clear(OVER_CAPACITY, ordered=True),)

@@ -27,8 +27,10 @@ from cloud_hub.bridge.inbox import Inbox
 from cloud_hub.bridge.mqtt import Link
 from cloud_hub.commands.signer import OrderSigner
 from cloud_hub.ingest.decoding import Arrival, Received, StationKeys, open_arrival, station_of, topic_label
-from cloud_hub.ingest.handlers import Batch, Receipt, Stored
+from cloud_hub.ingest.handlers import Batch
+from cloud_hub.ingest.memory import Memory
 from cloud_hub.ingest.presence import Live, Watch
+from cloud_hub.ingest.stored import Receipt, Resend, Stored
 from cloud_hub.metrics import Counters
 from cloud_hub.models import Station, StationStatus
 from cloud_hub.models.station import Presence
@@ -45,6 +47,9 @@ LOOK_S: Final = 0.5
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
 REBIRTH_EVERY_S: Final = 5.0
+ECHO_EVERY_S: Final = 2.0
+"""One station is not answered more often, however often it asks."""
+
 ACK_LIMIT: Final = 1_000
 """Numbers of each kind in one acknowledgement, so that it stays below the payload limit."""
 
@@ -103,6 +108,7 @@ class Writer:
         self._link = link
         self._keys = keys
         self._watch = watch
+        self._memory = Memory(watch)
         self._signer = signer
         self._ringer = ringer
         self._counters = counters
@@ -114,6 +120,7 @@ class Writer:
         self._stopping = threading.Event()
         self._reload = threading.Event()
         self._asked_s: dict[str, float] = {}
+        self._echoed_s: dict[str, float] = {}
         self.storing = True
         self.thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
@@ -140,8 +147,7 @@ class Writer:
                 arrivals = self._inbox.take(LOOK_S)
                 if self._reload.is_set():
                     self._reload.clear()
-                    for station in self._insist(self._keys.refresh):
-                        self._watch.forget(station)
+                    self._memory.forget(self._insist(self._keys.refresh))
                 self._watch.connected(self._link.connected_at)
                 self.handle(arrivals)
         except _Stopped:
@@ -180,6 +186,7 @@ class Writer:
                         boot_id=status.boot_id,
                         conn_no=status.conn_no,
                         install_id=status.install_id,
+                        lost=status.events_lost if status.storage else None,
                     )
                 )
 
@@ -227,7 +234,7 @@ class Writer:
 
     def _store(self, session: Session, good: Sequence[Received]) -> Stored:
         now = self._clock()
-        batch = Batch(session, self._watch, now=now)
+        batch = Batch(session, self._memory, now=now)
         batch.take(good)
         batch.turn(self._watch.sweep(now))
         stored = batch.write()
@@ -246,13 +253,13 @@ class Writer:
                 with self._sessions.begin() as session:
                     answer = work(session)
             except (OperationalError, InterfaceError, PoolTimeoutError) as error:
-                self._watch.drop()
+                self._memory.drop()
                 self._note_failure(error)
             except BaseException:
-                self._watch.drop()
+                self._memory.drop()
                 raise
             else:
-                self._watch.keep()
+                self._memory.keep()
                 self._note_success()
                 return answer
             if self._stopping.wait(random.uniform(pause_s / 2, pause_s)):  # noqa: S311 (no secret)
@@ -275,7 +282,9 @@ class Writer:
         for (station, install), receipt in stored.receipts.items():
             for ack in _acks(station, install, receipt):
                 self._link.publish(Topic.ACK, station, encode(ack))
+        self._echo(stored.echoes)
         self._ask_for_births(stored.rebirths)
+        self._ask_again(stored.resends)
         self._count(stored)
         if stored.heard:
             self._heard(stored.heard)
@@ -289,13 +298,41 @@ class Writer:
         for start in range(0, len(topics), RING_LIMIT):
             self._ringer.ring(WEB, *topics[start : start + RING_LIMIT])
 
+    def _echo(self, echoes: dict[str, tuple[str, int]]) -> None:
+        """Say on both connections that the way there and back is open."""
+        now_s = time.monotonic()
+        for station, (install, number) in echoes.items():
+            if now_s - self._echoed_s.get(station, -ECHO_EVERY_S) >= ECHO_EVERY_S:
+                self._echoed_s[station] = now_s
+                ack = Ack(station=station, install_id=install, echo=number)
+                self._link.publish(Topic.ACK, station, encode(ack))
+                self._ask(Ask(station=station, what="echo", number=number))
+
+    def _ask_again(self, resends: list[Resend]) -> None:
+        for missing in resends:
+            log.info(
+                "events missing",
+                extra={"station": missing.station, "first": missing.first, "last": missing.last},
+            )
+            self._ask(
+                Ask(
+                    station=missing.station,
+                    what="resend",
+                    install_id=missing.install_id,
+                    first=missing.first,
+                    last=missing.last,
+                )
+            )
+
+    def _ask(self, question: Ask) -> None:
+        self._link.publish(Topic.REQUEST, question.station, self._signer.ask(question))
+
     def _ask_for_births(self, stations: set[str]) -> None:
         now_s = time.monotonic()
         for station in stations:
             if now_s - self._asked_s.get(station, -REBIRTH_EVERY_S) >= REBIRTH_EVERY_S:
                 self._asked_s[station] = now_s
-                question = self._signer.ask(Ask(station=station, what="rebirth"))
-                self._link.publish(Topic.REQUEST, station, question)
+                self._ask(Ask(station=station, what="rebirth"))
 
     def _count(self, stored: Stored) -> None:
         counters = self._counters

@@ -5,10 +5,8 @@ readings, alerts, orders and last the audit log.
 """
 
 import logging
-import math
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,11 +17,15 @@ from cloud_hub.access import audit
 from cloud_hub.alerts import engine, rules
 from cloud_hub.alerts.rules import SILENT, Clear, Effect, Raise
 from cloud_hub.commands import results
-from cloud_hub.ingest import people, timing
+from cloud_hub.ingest import people
+from cloud_hub.ingest.boots import Boot
 from cloud_hub.ingest.decoding import Received
-from cloud_hub.ingest.presence import Live, Turn, Verdict, Watch
-from cloud_hub.ingest.rows import Name, Row, Rows, door_row, insert_new, write_state
-from cloud_hub.models import Event, Reading
+from cloud_hub.ingest.delivery import Delivery
+from cloud_hub.ingest.gaps import Span, Store
+from cloud_hub.ingest.memory import Memory
+from cloud_hub.ingest.presence import Live, Turn, Verdict
+from cloud_hub.ingest.rows import Rows, door_row, storage_columns, write_state
+from cloud_hub.ingest.stored import Resend, Stored
 from cloud_hub.models.alert import Severity
 from cloud_hub.models.command import CommandState
 from cloud_hub.models.station import Presence
@@ -38,48 +40,6 @@ log = logging.getLogger(__name__)
 _MOST_PEOPLE: Final = 100_000
 
 
-@dataclass(slots=True)
-class Receipt:
-    """What one station's store may forget."""
-
-    events: list[int] = field(default_factory=list)
-    readings: list[int] = field(default_factory=list)
-    results: list[str] = field(default_factory=list)
-    replicas: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Stored:
-    """What a batch did. True once its transaction is committed, and not before.
-
-    Attributes:
-        receipts: by station and install.
-        topics: bells to ring for the pages.
-        rebirths: stations to be asked for a birth.
-        heard: stations that gave a sign of life, to be asked about orders of unknown outcome.
-        rosters: by station the version of its roster, None when it has just come.
-        people_changed: rows changed that rosters are made of.
-        replicas: sealed templates came that are to be sent on.
-        stale: presence messages that were not believed.
-        raised: kinds of new alerts.
-        ended: final states reached by orders.
-    """
-
-    receipts: dict[tuple[str, str], Receipt] = field(default_factory=lambda: defaultdict(Receipt))
-    topics: set[str] = field(default_factory=set)
-    rebirths: set[str] = field(default_factory=set)
-    heard: set[str] = field(default_factory=set)
-    rosters: dict[str, int | None] = field(default_factory=dict)
-    people_changed: bool = False
-    replicas: bool = False
-    stale: int = 0
-    events: int = 0
-    duplicates: int = 0
-    readings: int = 0
-    raised: list[str] = field(default_factory=list)
-    ended: list[CommandState] = field(default_factory=list)
-
-
 @dataclass(frozen=True, slots=True)
 class _Fact:
     """Effects on the alerts of one station, at one time."""
@@ -92,35 +52,37 @@ class _Fact:
 class Batch:
     """Collects while the messages are looked at in order, then writes."""
 
-    def __init__(self, session: Session, watch: Watch, *, now: datetime) -> None:
+    def __init__(self, session: Session, memory: Memory, *, now: datetime) -> None:
         self._session = session
-        self._watch = watch
+        self._memory = memory
+        self._watch = memory.watch
         self._now = now
         self._rows = Rows()
-        self._events: dict[Name, Row] = {}
-        self._news: dict[Name, wire.Event] = {}
-        self._readings: dict[Name, Row] = {}
+        self._stored = Stored()
+        self._delivery = Delivery(memory, self._rows, self._stored)
         self._facts: list[_Fact] = []
         self._standing: list[tuple[str, tuple[Effect, ...], datetime]] = []
         self._lost_stores: list[tuple[str, str, str]] = []
         self._words: list[wire.Result | wire.Reply] = []
-        self._personal_words: list[tuple[Name, people.Word]] = []
         self._entries: list[people.Entry] = []
         self._sealing_keys: dict[str, str] = {}
         self._replicas: list[Replica] = []
-        self._stored = Stored()
+        self._beats: dict[str, str] = {}
         self._handlers: Final[dict[type[wire.Message], Callable[[Any, datetime], None]]] = {
             wire.Birth: self._birth,
             wire.Heartbeat: self._heartbeat,
-            wire.EventBatch: self._event_batch,
-            wire.TelemetryBatch: self._telemetry,
+            wire.EventBatch: self._delivery.take_events,
+            wire.TelemetryBatch: self._delivery.take_readings,
             wire.Result: self._result,
             wire.Reply: self._reply,
             Replica: self._replica,
         }
 
-    def take(self, messages: Iterable[Received]) -> None:
+    def take(self, messages: Sequence[Received]) -> None:
         """Look at messages in the order in which they came."""
+        boots, stores = wanted(messages)
+        self._memory.boots.load(self._session, boots)
+        self._memory.streams.load(self._session, stores, now=self._now)
         for message in messages:
             self._handlers[type(message.body)](message.body, message.received_at)
 
@@ -141,7 +103,8 @@ class Batch:
         self._write_replicas()
         self._write_events()
         self._write_sealing_keys()
-        self._write_readings()
+        self._delivery.write_readings(self._session)
+        self._write_streams()
         self._write_alerts()
         self._write_orders()
         self._write_entries()
@@ -159,12 +122,14 @@ class Batch:
         self._stored.heard.add(birth.station)
         self._stored.rosters[birth.station] = None
         self._sealing_keys[birth.station] = birth.sealing_key
+        self._memory.boots.observe(birth.station, birth.boot_id, birth.mono_ms, at, signed=True)
         self._rows.statuses[birth.station] |= {
             "clock": birth.clock,
             "agent_version": birth.agent_version,
             "engine": birth.engine,
             "liveness": birth.liveness,
             "capacity": min(birth.capacity, _MOST_PEOPLE),
+            "sqlite": birth.sqlite,
         }
         self._facts.append(_Fact(birth.station, (rules.liveness(birth.liveness, birth.engine),), at))
         for door in birth.doors:
@@ -190,6 +155,10 @@ class Batch:
         self._note_presence(live, before)
         self._stored.heard.add(beat.station)
         self._stored.rosters[beat.station] = beat.roster_version
+        self._beats[beat.station] = beat.install_id
+        self._memory.streams.told(beat, at)
+        if beat.echo:
+            self._stored.echoes[beat.station] = (beat.install_id, beat.echo)
         crowd = beat.occupancy
         self._rows.statuses[beat.station] |= {
             "clock": beat.clock,
@@ -197,6 +166,7 @@ class Batch:
             "backlog_age_s": beat.backlog_age_s,
             "cameras": beat.cameras,
             "rejected": beat.rejected,
+            **storage_columns(beat.storage),
             "people": min(crowd.estimate, _MOST_PEOPLE),
             "people_low": min(crowd.low, _MOST_PEOPLE),
             "people_high": min(crowd.high, _MOST_PEOPLE),
@@ -204,20 +174,31 @@ class Batch:
         }
         for door in beat.doors:
             self._rows.doors.setdefault((beat.station, door.id), {}).update(door_row(beat.station, door, at))
-        self._note_state(beat, live, at)
+        relation = self._memory.boots.observe(beat.station, beat.boot_id, beat.mono_ms, at, signed=True)
+        self._note_losses(beat, live, at)
+        self._note_state(beat, self._watch.get(beat.station), relation.date(beat.mono_ms, received_at=at))
+
+    def _note_losses(self, beat: wire.Heartbeat, live: Live, at: datetime) -> None:
+        """Numbers that the station itself counts as lost; its event about it may be among them."""
+        lost = beat.storage.events_lost
+        if live.lost is not None and lost > live.lost:
+            self._facts.append(_Fact(beat.station, (rules.events_lost(lost),), at))
+        if lost != live.lost:
+            self._watch.update(replace(live, lost=lost))
 
     def _note_state(self, beat: wire.Heartbeat, live: Live, at: datetime) -> None:
         """What a heartbeat shows counts for the alerts once two in a row agree (alerts.rules, rule 4)."""
         doors = tuple(
             msgspec.structs.replace(door, mode_left_s=0) for door in beat.doors
         )  # it only counts down
-        seen = (doors, tuple(sorted(beat.cameras.items())), beat.occupancy)
+        disk = beat.storage.state
+        seen = (doors, tuple(sorted(beat.cameras.items())), beat.occupancy, disk)
         if seen != live.seen:
             self._stored.topics.add(f"station:{beat.station}")
             self._watch.update(replace(live, seen=seen, steady=False))
         elif not live.steady:
             effects = rules.standing(tuple(beat.doors), beat.cameras, beat.occupancy)
-            self._standing.append((beat.station, effects, at))
+            self._standing.append((beat.station, (*effects, rules.storage(disk)), at))
             self._watch.update(replace(live, steady=True))
 
     def _note_presence(self, live: Live, before: Live | None) -> None:
@@ -233,59 +214,9 @@ class Batch:
         if before is None or before.presence is not live.presence:
             self._stored.topics |= {"stations", f"station:{live.station}"}
             if live.presence is Presence.ONLINE:
-                self._facts.append(_Fact(live.station, (Clear(SILENT),), live.since))
+                self._facts.append(_Fact(live.station, (Clear(SILENT),), self._now))
         if before is not None and before.install_id not in {None, live.install_id}:
             self._lost_stores.append((live.station, str(before.install_id), str(live.install_id)))
-
-    def _event_batch(self, batch: wire.EventBatch, at: datetime) -> None:
-        station, install = batch.station, batch.install_id
-        self._stored.receipts[station, install].events += [event.seq for event in batch.items]
-        for event in batch.items:
-            name = (station, install, event.seq)
-            if name in self._events:
-                self._stored.duplicates += 1
-                continue
-            happened_at, backfilled = timing.date(event, batch, at)
-            self._events[name] = {
-                "station_id": station,
-                "install_id": install,
-                "seq": event.seq,
-                "kind": event.kind.value,
-                "occurred_at": happened_at,
-                "received_at": at,
-                "clock": event.clock,
-                "backfilled": backfilled,
-                "data": event.data,
-            }
-            if not backfilled:
-                self._news[name] = event
-            if event.kind in people.KINDS:
-                word = people.Word(station, event.kind, event.data, happened_at)
-                self._personal_words.append((name, word))
-
-    def _telemetry(self, batch: wire.TelemetryBatch, at: datetime) -> None:
-        station, install = batch.station, batch.install_id
-        self._stored.receipts[station, install].readings += [reading.seq for reading in batch.items]
-        for reading in batch.items:
-            if not math.isfinite(reading.value):
-                continue
-            happened_at, backfilled = timing.date(reading, batch, at)
-            self._readings[station, install, reading.seq] = {
-                "station_id": station,
-                "install_id": install,
-                "seq": reading.seq,
-                "name": reading.name,
-                "value": reading.value,
-                "occurred_at": happened_at,
-                "received_at": at,
-            }
-            if not backfilled:
-                self._rows.values[station, reading.name] = {
-                    "of_station": station,
-                    "of_name": reading.name,
-                    "value": reading.value,
-                    "value_at": happened_at,
-                }
 
     def _result(self, result: wire.Result, _at: datetime) -> None:
         self._words.append(result)
@@ -316,23 +247,35 @@ class Batch:
             touch(self._session)
 
     def _write_events(self) -> None:
-        new = insert_new(self._session, Event, list(self._events.values()))
-        self._stored.events += len(new)
-        self._stored.duplicates += len(self._events) - len(new)
-        self._stored.topics |= {f"events:{station}" for station, _, _ in new}
-        # late or not: what somebody agreed to holds from when the hub hears of it
-        words = [word for name, word in self._personal_words if name in new]
-        if words:
+        new = self._delivery.write_events(self._session, now=self._now)
+        if words := self._delivery.words(new):
             outcome = people.apply(self._session, words, now=self._now)
             self._entries, self._stored.people_changed = outcome.entries, outcome.changed
-        for name, event in self._news.items():
-            if name in new and (effects := rules.of_event(event.kind, event.data)):
-                self._facts.append(_Fact(name[0], effects, self._events[name]["occurred_at"]))
+        for station, event, at in self._delivery.news(new):
+            effects = rules.of_event(event.kind, event.data)
+            if not effects:
+                continue
+            self._facts.append(_Fact(station, effects, at))
+            if any(isinstance(effect, Raise) and effect.holds for effect in effects):
+                # its end may have come before it: let the next heartbeat say whether it still holds
+                self._watch.update(replace(self._watch.get(station), steady=False))
 
-    def _write_readings(self) -> None:
-        new = insert_new(self._session, Reading, list(self._readings.values()))
-        self._stored.readings += len(new)
-        self._stored.topics |= {f"station:{station}" for station, _, _ in new}
+    def _write_streams(self) -> None:
+        for station, lost in self._delivery.write_gone(self._session):
+            self._lose(station, lost)
+        for station, old, _new in self._lost_stores:
+            self._memory.streams.load(self._session, [(station, old)], now=self._now)
+            self._lose(station, self._memory.streams.replaced(self._session, (station, old)))
+        for station, install in self._beats.items():
+            if (span := self._memory.streams.question((station, install), self._now)) is not None:
+                self._stored.resends.append(Resend(station, install, *span))
+        self._memory.boots.write(self._session, now=self._now)
+        self._memory.streams.write(self._session, now=self._now)
+
+    def _lose(self, station: str, spans: Sequence[Span]) -> None:
+        if spans:
+            self._facts.append(_Fact(station, (rules.numbers_lost(spans),), self._now))
+            self._stored.topics.add(f"station:{station}")
 
     def _write_alerts(self) -> None:
         for fact in self._facts:
@@ -397,3 +340,19 @@ class Batch:
             detail=facts,
             now=self._now,
         )
+
+
+def wanted(messages: Iterable[Received]) -> tuple[set[Boot], set[Store]]:
+    """Boots and stores that messages are about."""
+    boots: set[Boot] = set()
+    stores: set[Store] = set()
+    for message in messages:
+        body = message.body
+        if isinstance(body, wire.Heartbeat | wire.Birth):
+            boots.add((body.station, body.boot_id))
+            stores.add((body.station, body.install_id))
+        elif isinstance(body, wire.EventBatch | wire.TelemetryBatch):
+            boots |= {(body.station, boot) for boot in {body.boot_id, *(item.boot_id for item in body.items)}}
+            if isinstance(body, wire.EventBatch):
+                stores.add((body.station, body.install_id))
+    return boots, stores

@@ -46,6 +46,7 @@ class Live:
         silent: somebody has been told.
         seen: what its last heartbeat showed, to notice changes.
         steady: the last two heartbeats showed the same.
+        lost: events that it counted as lost; None before its first heartbeat.
     """
 
     station: str
@@ -62,6 +63,7 @@ class Live:
     silent: bool = False
     seen: Any = None
     steady: bool = False
+    lost: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ class Watch:
             mono_ms=birth.mono_ms,
             birth_ms=birth.mono_ms,
             beat_ms=live.beat_ms if same_boot else -1,
+            lost=live.lost if live.install_id in {None, birth.install_id} else 0,
         )
         return Verdict.BELIEVED, self._here(live, at)
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from cloud_hub import upsert
 from cloud_hub.models import Door, Event, Reading, Sensor, StationStatus
+from firmware_config.wire import StorageStatus
 
 Row: TypeAlias = dict[str, Any]
 Name: TypeAlias = tuple[str, str, int]
@@ -91,6 +92,17 @@ def door_row(station: str, door: Any, at: datetime) -> Row:
         "mode": door.mode.value,
         "mode_until": at + timedelta(seconds=door.mode_left_s) if door.mode_left_s else None,
         "reported_at": at,
+    }
+
+
+def storage_columns(storage: StorageStatus) -> Row:
+    """How a station's disk is, as its heartbeat says."""
+    return {
+        "storage": storage.state,
+        "free_bytes": storage.free_bytes,
+        "written_bytes_day": storage.written_bytes_day,
+        "events_lost": storage.events_lost,
+        "readings_lost": storage.readings_lost,
     }
 
 

@@ -4,7 +4,7 @@ from cloud_hub.models.access import ApiToken, LoginAttempt, LoginSession, User
 from cloud_hub.models.alert import Alert
 from cloud_hub.models.audit import AuditEntry
 from cloud_hub.models.command import Command, CommandStep, Proposal, ProposalDecision
-from cloud_hub.models.event import Event, Reading
+from cloud_hub.models.event import Event, EventStream, Reading, StationBoot
 from cloud_hub.models.people import (
     CalendarDay,
     Consent,
@@ -33,6 +33,7 @@ __all__ = [
     "EntryPass",
     "Erasure",
     "Event",
+    "EventStream",
     "LoginAttempt",
     "LoginSession",
     "Membership",
@@ -47,6 +48,7 @@ __all__ = [
     "RosterState",
     "Sensor",
     "Station",
+    "StationBoot",
     "StationStatus",
     "User",
 ]

@@ -49,6 +49,10 @@ class StationStatus(Base):
         presence_since: when ``presence`` last changed.
         cameras: by camera, ``ok`` or ``lost``.
         rejected: payloads the station refused since its boot, by reason.
+        sqlite: version of the library that keeps its stores.
+        storage: how its disk is, as in ``firmware_config.wire.StorageStatus``; empty before the first heartbeat.
+        written_bytes_day: to its card in a day; None while it is not known.
+        events_lost: by its own count, of the store ``install_id``.
     """
 
     __tablename__ = "station_status"
@@ -69,6 +73,12 @@ class StationStatus(Base):
     backlog_age_s: Mapped[float] = mapped_column(default=0.0)
     cameras: Mapped[dict[str, Any]] = mapped_column(default=dict)
     rejected: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    sqlite: Mapped[str] = mapped_column(String(16), default="", server_default=text("''"))
+    storage: Mapped[str] = mapped_column(String(10), default="", server_default=text("''"))
+    free_bytes: Mapped[int] = mapped_column(BigId, default=0, server_default=text("0"))
+    written_bytes_day: Mapped[int | None] = mapped_column(BigId)
+    events_lost: Mapped[int] = mapped_column(BigId, default=0, server_default=text("0"))
+    readings_lost: Mapped[int] = mapped_column(BigId, default=0, server_default=text("0"))
     people: Mapped[int | None]
     people_low: Mapped[int | None]
     people_high: Mapped[int | None]

@@ -12,8 +12,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from cloud_hub.ingest.decoding import Arrival, Received, StationKeys, open_arrival, topic_label
-from cloud_hub.ingest.handlers import Batch, Stored
+from cloud_hub.ingest.handlers import Batch
+from cloud_hub.ingest.memory import Memory
 from cloud_hub.ingest.presence import Watch
+from cloud_hub.ingest.stored import Stored
 from cloud_hub.models import Alert, AuditEntry, Door, Event, Reading, Sensor, Station, StationStatus
 from cloud_hub.roster.services import revision, touch
 from cloud_hub.settings import PresenceSettings
@@ -34,16 +36,17 @@ class Desk:
         self.world = world
         self.watch = Watch(PresenceSettings(), started_at=world.now)
         self.watch.connected(world.now)
+        self.memory = Memory(self.watch)
         self.stores = 0
 
     def store(self, *bodies: wire.Message) -> Stored:
         received = [Received(body.station, body, self.world.now) for body in bodies]
         with self.world.sessions.begin() as session:
-            batch = Batch(session, self.watch, now=self.world.now)
+            batch = Batch(session, self.memory, now=self.world.now)
             batch.take(received)
             batch.turn(self.watch.sweep(self.world.now))
             stored = batch.write()
-        self.watch.keep()
+        self.memory.keep()
         return stored
 
 
