@@ -65,6 +65,7 @@ def _event(row: Event) -> EventAnswer:
         kind=row.kind,
         occurred_at=row.occurred_at,
         received_at=row.received_at,
+        dated=row.dated,
         clock=row.clock,
         backfilled=row.backfilled,
         data=row.data,

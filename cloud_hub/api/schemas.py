@@ -187,6 +187,11 @@ class EventAnswer(Answer):
     kind: EventKind | str
     occurred_at: datetime
     received_at: datetime
+    dated: str = Field(
+        description="How `occurred_at` is known: `live` by the running station's monotonic clock, `anchored` by a "
+        "moment at which an earlier run's clock was compared with a true one, `station_clock` by its synchronised "
+        "wall clock, `estimated` by nothing better than a wall clock that was not set."
+    )
     clock: str = Field(
         description="What the station's wall clock was worth: `synced`, `restored` or `unsynced`."
     )

@@ -125,6 +125,10 @@ _FACTS: Final = {
     "roster": mark("Roster it should have"),
     "applied": mark("Roster it has"),
     "erasures": mark("Erasures"),
+    "lost": mark("Lost"),
+    "numbers": mark("Numbers"),
+    "storage": mark("Disk"),
+    "connection": mark("Connection"),
 }
 
 

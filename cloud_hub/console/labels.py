@@ -202,6 +202,13 @@ LIVENESS: Final[dict[str, str]] = {
     "both": mark("passive and active"),
 }
 
+STORAGE: Final[dict[str, str]] = {
+    "ok": mark("writes"),
+    "low": mark("nearly full: readings are thinned"),
+    "full": mark("full: remote opening refused"),
+    "read_only": mark("read-only: remote opening refused"),
+}
+
 LIGHTS: Final[dict[str, str]] = {
     "dark": mark("dark"),
     "dim": mark("dim"),

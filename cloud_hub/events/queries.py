@@ -1,11 +1,15 @@
 """Reads of events and readings. Pages are cut by row number, so rows that arrive meanwhile shift nothing."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from cloud_hub.models import Event, Reading
+from cloud_hub.models import Event, EventStream, Reading
+
+_SPANS: Final = 8
 
 
 def events(
@@ -38,6 +42,32 @@ def events(
     if after is not None:
         query = query.where(Event.id < after if newest_first else Event.id > after)
     return session.scalars(query).all()
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What the hub lacks of a station's events, over all its stores.
+
+    Attributes:
+        missing: numbers that may still come.
+        lost: numbers that will not.
+        numbers: the newest of those, as text.
+    """
+
+    missing: int
+    lost: int
+    numbers: str
+
+
+def records(session: Session, station_id: str) -> Records:
+    """Missing and lost events of one station."""
+    streams = session.scalars(select(EventStream).where(EventStream.station_id == station_id)).all()
+    spans = [span for stream in streams for span in stream.lost][-_SPANS:]
+    return Records(
+        missing=sum(last - first + 1 for stream in streams for first, last in stream.missing),
+        lost=sum(stream.lost_count for stream in streams),
+        numbers=", ".join(str(first) if first == last else f"{first}–{last}" for first, last in spans),
+    )
 
 
 def readings(

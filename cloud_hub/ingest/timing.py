@@ -11,8 +11,7 @@ Rules
      estimate, and says so.
   3. Nothing happened after it was received; only where the hub's own clock was set back by less than ``STEP_US`` since,
      the order counts for more.
-  4. Only what is signed may make a new relation of a boot that has one. Events are not signed: what they say may move a
-     relation by no more than clocks drift.
+  4. Events are not signed: they may make a boot's first relation, and move it by no more than ``UNSIGNED_US``.
 """
 
 from bisect import bisect_right
@@ -35,8 +34,8 @@ STEP_US: Final = 5_000_000
 WINDOW_MS: Final = 60_000
 """Seeming slow for this long without exception is no delay on the way."""
 
-DRIFT: Final = 1_000
-"""No two clocks differ by more than one part in so many."""
+UNSIGNED_US: Final = 120_000_000
+"""What is not signed moves a relation by no more than this, which is more than any message is late."""
 
 MOST_KNOTS: Final = 64
 
@@ -99,15 +98,16 @@ class Relation:
             return
         received_us = _us(received_at)
         late_us = received_us - self.at_us(mono_ms)
-        if not signed and abs(late_us) > STEP_US + abs(mono_ms - self._good_ms) * 1_000 // DRIFT:
+        if self.signed and not signed and abs(late_us) > UNSIGNED_US:
             return
         if self._seen_ms < 0 and self._dated_ms < 0 and not self.changed:
-            self._dated_ms = mono_ms - 1  # read from the database: nobody knows what it has dated
+            # read from the database: it may have dated whatever is not in the future
+            self._dated_ms = min(mono_ms - 1, mono_ms + late_us // 1_000)
         self._seen_ms = mono_ms
         if signed and not self.signed:
             self.signed = self.changed = True
-            if abs(late_us) > STEP_US:
-                self._restart(mono_ms, received_us)
+            if late_us > STEP_US:
+                self._bend(mono_ms, received_us)
                 return
         if late_us < 0:
             self._hurry(mono_ms, received_us)
@@ -128,9 +128,13 @@ class Relation:
 
     def _bend(self, mono_ms: int, at_us: int) -> None:
         """Go on through this point; what was dated stays."""
-        kept = [knot for knot in self.knots if knot[0] <= self._dated_ms]
-        if 0 <= self._dated_ms < mono_ms and (not kept or kept[-1][0] < self._dated_ms):
-            kept.append((self._dated_ms, self.at_us(self._dated_ms)))
+        known_ms = self._dated_ms
+        if mono_ms - self._good_ms >= WINDOW_MS:
+            known_ms = max(known_ms, self._good_ms)  # after a pause: what lies between is shared out evenly
+        kept = [knot for knot in self.knots if knot[0] <= known_ms]
+        if 0 <= known_ms < mono_ms and (not kept or kept[-1][0] < known_ms):
+            kept.append((known_ms, self.at_us(known_ms)))
+        at_us = max(at_us, kept[-1][1]) if kept else at_us
         self.knots = [*kept, (mono_ms, at_us)][-MOST_KNOTS:]
         self.changed = True
         self._good(mono_ms)

@@ -25,11 +25,6 @@ class Dated(StrEnum):
     STATION_CLOCK = "station_clock"
     ESTIMATED = "estimated"
 
-    @property
-    def doubtful(self) -> bool:
-        """A page must say so."""
-        return self is Dated.ESTIMATED
-
 
 class Event(Base):
     """One fact.

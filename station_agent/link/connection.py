@@ -39,6 +39,9 @@ STABLE_S: Final = 30.0
 ANSWER_S: Final = 10.0
 """Longest wait for CONNACK and SUBACK together."""
 
+NO_SUBSCRIBERS: Final = 0x10
+"""PUBACK: nobody received it. Not every broker says so."""
+
 GOODBYE_S: Final = 1.0
 """Longest wait for a clean end."""
 
@@ -93,6 +96,7 @@ class Connection:
         self._allowed = True
         self._stopping = False
         self._complained = False
+        self._nobody = False
         self._thread = threading.Thread(target=self._run, name=f"mqtt:{client_id}", daemon=True)
 
     @property
@@ -119,6 +123,19 @@ class Connection:
             self._changed.notify_all()
         if not up and client is not None:
             cut(client)
+
+    def rebuild(self) -> None:
+        """Give this line up, whatever MQTT says of it, and make a new one with a new client."""
+        with self._changed:
+            client = self._client
+        if client is not None:
+            cut(client)
+            self._over()
+
+    def nobody_listened(self) -> bool:
+        """The broker has said, since this was last asked, that nobody received a message."""
+        said, self._nobody = self._nobody, False
+        return said
 
     def publish(
         self, topic: Topic, payload: bytes, *, correlation: str | None = None
@@ -211,6 +228,7 @@ class Connection:
         client.on_subscribe = self._on_subscribe
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
+        client.on_publish = self._on_publish
         return client
 
     def _on_connect(
@@ -244,6 +262,12 @@ class Connection:
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         self._arrived(raw_of(message))
+
+    def _on_publish(
+        self, _client: Client, _data: Any, _mid: int, code: ReasonCode, _more: Properties | None
+    ) -> None:
+        if code.value == NO_SUBSCRIBERS:
+            self._nobody = True
 
     def _over(self) -> None:
         with self._changed:

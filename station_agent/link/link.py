@@ -13,20 +13,23 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from random import SystemRandom
 from typing import Final, Protocol, TypeAlias
 
 from firmware_config.replica import Delivery, Replica
 from firmware_config.signing import Refused, Signer, Verifier
 from firmware_config.station import Station
 from firmware_config.topics import COMMAND_TOPICS, Topic
+from firmware_config.vocabulary import EventKind
 from firmware_config.wire import Ack, Ask, Challenge, Erase, Go, Order, Reply, RosterPart, kind_of
 from station_agent import facts
 from station_agent.clock import Clock
 from station_agent.link.access import access_of
 from station_agent.link.client import Raw, Will
 from station_agent.link.connection import Connection
+from station_agent.link.echo import Echo, Name
 from station_agent.link.intake import Inbound, Intake
-from station_agent.link.presence import Presence, Status
+from station_agent.link.presence import Kept, Presence, Status
 from station_agent.link.pump import Pump
 from station_agent.store.roster import RosterStore
 from station_agent.store.store import Store
@@ -147,6 +150,10 @@ class Link:
             went=lambda up: self._enqueue(_Went(command=False, up=up)),
             arrived=self._enqueue,
         )
+        self._lines: dict[Name, Connection] = {"command": self._command, "data": self._data}
+        self._orders = frozenset(topic.of(self._id) for topic in COMMAND_TOPICS)
+        chance = SystemRandom()
+        self._echo = Echo(chance.randrange(2**31), chance.random)
         self._pump = Pump(station=self._id, store=store, clock=clock, signer=signer, send=self._send)
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
@@ -257,11 +264,18 @@ class Link:
             return
         at = self._clock.stamp()
         try:
-            self._deliver(self._intake.judge(work, at), work)
+            message = self._intake.judge(work, at)
+        except Refused as refused:
+            self._refuse(refused, work)
+            return
+        self._echo.heard("command" if work.topic in self._orders else "data", self._clock.monotonic_s())
+        try:
+            self._deliver(message, work)
         except Refused as refused:
             self._refuse(refused, work)
 
     def _went(self, change: _Went) -> None:
+        self._echo.went("command" if change.command else "data", self._clock.monotonic_s(), up=change.up)
         topics = (Topic.RESULT,) if change.command else (Topic.EVENT, Topic.TELEMETRY)
         if change.command and change.up:
             self._announce()
@@ -277,7 +291,11 @@ class Link:
                 self._put(facts.GoArrived(go=message))
             case Ask(what="rebirth"):
                 self._announce()
-            case Ask(cmd_id=str(cmd_id)):
+            case Ask(what="echo"):
+                pass  # that it came is all it says
+            case Ask(what="resend", install_id=str(install_id), first=first, last=last):
+                self._store.resend(install_id, first, last)
+            case Ask(what="result", cmd_id=str(cmd_id)):
                 self._put(facts.ResultAsked(cmd_id=cmd_id))
             case Ask():
                 self._rejected["malformed"] += 1
@@ -309,25 +327,37 @@ class Link:
             return
         self._told_s[reason] = now_s
         _LOG.warning("payload_refused", extra={"topic": raw.topic, "reason": str(refused)[:200]})
-        if raw.topic in {topic.of(self._id) for topic in COMMAND_TOPICS}:
+        if raw.topic in self._orders:
             self._put(facts.OrderRefused(reason=reason))
 
     def _announce(self) -> None:
+        self._send_birth()
+        self._beat()
+
+    def _send_birth(self) -> None:
         birth = self._presence.birth(self._status(), self._clock.stamp(), online=True)
         self._command.publish(Topic.BIRTH, self._signer.seal(kind_of(birth), birth))
-        self._beat()
 
     def _beat(self) -> None:
         if not self._command.up:
             return
+        nobody = [line.nobody_listened() for line in self._lines.values()]
+        step = self._echo.step(self._clock.monotonic_s(), nobody=any(nobody))
+        if step.birth:
+            self._send_birth()
         heartbeat = self._presence.heartbeat(
             self._status(),
             self._clock.stamp(),
-            backlog=self._store.backlog(),
+            kept=Kept.of(self._store),
             rejected=self.rejected(),
             roster_version=self._roster.current.version if self._roster.current else 0,
+            echo=step.number,
         )
         self._command.publish(Topic.HEARTBEAT, self._signer.seal(kind_of(heartbeat), heartbeat))
+        for name in step.rebuild:
+            _LOG.warning("link_rebuilt", extra={"connection": name})
+            self._store.put_event(EventKind.LINK_REBUILT, {"connection": name}, self._clock.stamp())
+            self._lines[name].rebuild()
 
     def _say_goodbye(self) -> None:
         """A clean disconnect suppresses the will, so its message is sent by hand first."""

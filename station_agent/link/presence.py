@@ -1,12 +1,14 @@
 """What the station says about itself: birth at each connection, heartbeat as the lease, and the will."""
 
+import sqlite3
 from dataclasses import dataclass
 
 from firmware_config.station import Station
-from firmware_config.wire import Birth, DoorStatus, Heartbeat, OccupancyStatus, SensorMeta
+from firmware_config.wire import Birth, DoorStatus, Heartbeat, OccupancyStatus, SensorMeta, StorageStatus
 from station_agent import AGENT_VERSION
 from station_agent.clock import Stamp
 from station_agent.store.outbox import Backlog
+from station_agent.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,29 @@ class Status:
     occupancy: OccupancyStatus
     cameras: dict[str, str]
     engine: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is on the station's disk.
+
+    Attributes:
+        event_seq: of the newest event.
+        kept_from: of the oldest that can still be sent again.
+        backlog: what waits for the hub.
+        storage: how the disk is.
+    """
+
+    event_seq: int
+    kept_from: int
+    backlog: Backlog
+    storage: StorageStatus
+
+    @classmethod
+    def of(cls, store: Store) -> "Kept":
+        """As it is now. The number first: an event that is kept meanwhile must not seem to be neither told nor waiting."""
+        event_seq = store.event_seq
+        return cls(event_seq, store.kept_from, store.backlog(), store.health())
 
 
 class Presence:
@@ -61,6 +86,7 @@ class Presence:
             liveness=config.face.liveness,
             engine=status.engine,
             sealing_key=self._sealing_key,
+            sqlite=sqlite3.sqlite_version,
         )
 
     def heartbeat(
@@ -68,9 +94,10 @@ class Presence:
         status: Status,
         at: Stamp,
         *,
-        backlog: Backlog,
+        kept: Kept,
         rejected: dict[str, int],
         roster_version: int,
+        echo: int = 0,
     ) -> Heartbeat:
         """How we are."""
         return Heartbeat(
@@ -84,9 +111,13 @@ class Presence:
             interval_s=self._station.config.broker.heartbeat_s,
             doors=status.doors,
             occupancy=status.occupancy,
-            backlog=backlog.rows,
-            backlog_age_s=backlog.age_s(at),
+            backlog=kept.backlog.rows,
+            backlog_age_s=kept.backlog.age_s(at),
             cameras=status.cameras,
             rejected=rejected,
             roster_version=roster_version,
+            event_seq=kept.event_seq,
+            events_kept_from=kept.kept_from,
+            storage=kept.storage,
+            echo=echo,
         )

@@ -60,7 +60,10 @@ def _head(_session: Session, _view: StationView) -> dict[str, Any]:
 
 
 def _vitals(session: Session, view: StationView) -> dict[str, Any]:
-    return {"roster": people.roster_of(session, view.station.id)}
+    return {
+        "roster": people.roster_of(session, view.station.id),
+        "records": events.records(session, view.station.id),
+    }
 
 
 def _alerts(session: Session, view: StationView) -> dict[str, Any]:
