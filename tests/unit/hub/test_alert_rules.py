@@ -141,11 +141,11 @@ def test_a_birth_says_whether_liveness_is_off(mode: str, engine: str, *, stands:
 def test_a_heartbeat_clears_what_is_over() -> None:
     door = DoorStatus(id="main", state=DoorState.LOCKED, relay=False, contact_open=False)
     assert standing((door,), {"front": "ok"}, NOBODY) == (
-        Clear("door.forced", "main"), Clear("door.held_open", "main"), Clear("camera.lost", "front"),
-        Clear("occupancy.over_capacity"),
+        Clear("door.forced", "main", ordered=True), Clear("door.held_open", "main", ordered=True),
+        Clear("camera.lost", "front", ordered=True), Clear("occupancy.over_capacity", ordered=True),
     )  # fmt: skip
 
 
 def test_a_contact_that_cannot_be_trusted_clears_nothing() -> None:
     door = DoorStatus(id="main", state=DoorState.UNSENSED, relay=False, contact_open=None)
-    assert standing((door,), {}, NOBODY) == (Clear("occupancy.over_capacity"),)
+    assert standing((door,), {}, NOBODY) == (Clear("occupancy.over_capacity", ordered=True),)
