@@ -250,8 +250,6 @@ class Orders:
             self._link.publish(Topic.GO, order.station, go)
             crashpoint.here("bridge.go.sent")
             self._counters.unlock_s.observe((self._clock() - carried.requested_at).total_seconds())
-            self._due_at = None
-            self._looked_s = 0.0
         elif verdict is not None:
             self._counters.orders.labels(verdict.value).inc()
         self._ringer.ring(WEB, f"command:{order.cmd_id}", f"station:{order.station}")

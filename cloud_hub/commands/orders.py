@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from cloud_hub.access import audit
@@ -14,7 +14,7 @@ from cloud_hub.alerts.rules import SIGNER_REFUSED, Raise
 from cloud_hub.commands import results, warrants
 from cloud_hub.commands.results import BEFORE_GO, NEVER, WORD_WAIT
 from cloud_hub.commands.warrants import Warrant
-from cloud_hub.models import Command, CommandStep, Door, Proposal, ProposalDecision, Station, StationStatus
+from cloud_hub.models import Command, Door, Proposal, ProposalDecision, Station, StationStatus
 from cloud_hub.models.alert import Severity
 from cloud_hub.models.command import CommandState as S
 from cloud_hub.models.station import Presence
@@ -38,12 +38,14 @@ class Hop:
 
 
 def waiting(session: Session) -> Sequence[Command]:
-    """Orders that nobody has carried yet, oldest first."""
-    return session.scalars(
-        select(Command)
+    """Orders that nobody has carried yet, oldest first; with them come the states of their stations."""
+    rows = session.execute(
+        select(Command, StationStatus)
+        .outerjoin(StationStatus, StationStatus.station_id == Command.station_id)
         .where(Command.state == S.REQUESTED, Command.final.is_(False))
         .order_by(Command.requested_at)
     ).all()
+    return [command for command, _ in rows]
 
 
 def unreachable(session: Session, command: Command, *, now: datetime) -> str | None:
@@ -98,12 +100,12 @@ def authorise(
     if command is None:
         return None
     _write(session, command, hops)
-    if (code := _objection(session, command, now)) is not None:
+    scene = _scene(session, command)
+    if (code := _objection(session, command, scene, now)) is not None:
         results.end(session, command, S.REJECTED, now=now, code=code)
         return S.REJECTED
-    status = session.get(StationStatus, command.station_id)
     command.boot_id = challenge.boot_id
-    command.install_id = None if status is None else status.install_id
+    command.install_id = None if scene is None else scene.install_id
     command.due_at = now + WORD_WAIT
     results.enter(session, command, S.AUTHORISED, now=now)
     session.flush()
@@ -185,18 +187,39 @@ def _before_go(session: Session, command_id: str) -> Command | None:
 def _write(session: Session, command: Command, hops: Sequence[Hop]) -> None:
     for hop in hops:
         command.state = hop.state.value
-        session.add(CommandStep(command_id=command.id, at=hop.at, state=hop.state.value, detail=hop.detail))
+    results.note(session, command, [(hop.at, hop.state.value, hop.detail) for hop in hops])
 
 
-def _objection(session: Session, command: Command, now: datetime) -> str | None:
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """Station and door of an order, as they are in this very transaction.
+
+    Attributes:
+        mode: of the door; None where there is no such door any more.
+    """
+
+    retired: bool
+    mode: str | None
+    install_id: str | None
+
+
+def _scene(session: Session, command: Command) -> _Scene | None:
+    row = session.execute(
+        select(Station.retired_at, Door.mode, StationStatus.install_id)
+        .select_from(Station)
+        .outerjoin(Door, and_(Door.station_id == Station.id, Door.id == command.door_id))
+        .outerjoin(StationStatus, StationStatus.station_id == Station.id)
+        .where(Station.id == command.station_id)
+    ).one_or_none()
+    return None if row is None else _Scene(row.retired_at is not None, row.mode, row.install_id)
+
+
+def _objection(session: Session, command: Command, scene: _Scene | None, now: datetime) -> str | None:
     """Why GO must not be sent after all: the station, the door, or the right of everybody who decided it."""
-    station = session.get(Station, command.station_id)
-    if station is None or station.retired_at is not None:
+    if scene is None or scene.retired:
         return "station_retired"
-    if command.verb == "unlock":
-        door = session.get(Door, (command.station_id, command.door_id), populate_existing=True)
-        if door is None or door.mode == DoorMode.LOCK_DOWN:
-            return "unknown_door" if door is None else "locked_down"
+    if command.verb == "unlock" and scene.mode in {None, DoorMode.LOCK_DOWN}:
+        return "unknown_door" if scene.mode is None else "locked_down"
     first = Warrant(command.requested_by, command.sign_in_id, command.proven_at)
     if command.approved_by is None:
         return warrants.fault(session, first, given_at=command.requested_at, now=now)

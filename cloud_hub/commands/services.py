@@ -12,9 +12,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from cloud_hub.commands.acts import RESTRICTING, Act, check
+from cloud_hub.commands.results import note
 from cloud_hub.commands.warrants import Warrant
 from cloud_hub.errors import DoorBusy, LockedDown, NotFound, OutcomeUnknown, TooMany
-from cloud_hub.models import Command, CommandStep, Door, Station
+from cloud_hub.models import Command, Door, Station
 from cloud_hub.models.command import CommandState
 from firmware_config.vocabulary import DoorMode
 
@@ -64,15 +65,14 @@ def request(
     """
     check(act)
     take_turn(session, warrant.actor)
-    door = find_door(session, act)
+    mode = find_door(session, act)
     _check_free(session, act)
-    if act.verb == "unlock" and door.mode == DoorMode.LOCK_DOWN:
+    if act.verb == "unlock" and mode == DoorMode.LOCK_DOWN:
         raise LockedDown(f"door {act.door_id} of {act.station_id} is locked down")
     _check_rates(session, act, warrant.actor, now)
     command = _record(session, act, warrant, now=now, approved_by=approved_by)
     detail: dict[str, Any] = {"by": warrant.actor} | ({"approved_by": approved_by} if approved_by else {})
-    session.add(CommandStep(command_id=command.id, at=now, state=command.state, detail=detail))
-    session.flush()
+    note(session, command, [(now, command.state, detail)])
     return command
 
 
@@ -82,20 +82,24 @@ def take_turn(session: Session, actor: str) -> None:
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"order:{actor}", 0))))
 
 
-def find_door(session: Session, act: Act) -> Door:
-    """Locks the door's row: orders for one door are judged one after the other.
+def find_door(session: Session, act: Act) -> str:
+    """The door's mode. Locks its row: orders for one door are judged one after the other.
 
     Raises:
         NotFound: no such door, or its station is retired.
     """
+    query = (
+        select(Door.mode)
+        .join(Station, Station.id == Door.station_id)
+        .where(Door.station_id == act.station_id, Door.id == act.door_id, Station.retired_at.is_(None))
+        .with_for_update(of=Door)
+    )
+    if (mode := session.scalar(query)) is not None:
+        return mode
     station = session.get(Station, act.station_id)
     if station is None or station.retired_at is not None:
         raise NotFound(f"no station {act.station_id}"[:120])
-    query = select(Door).where(Door.station_id == act.station_id, Door.id == act.door_id).with_for_update()
-    door = session.scalar(query)
-    if door is None:
-        raise NotFound(f"station {act.station_id} has no door {act.door_id}"[:120])
-    return door
+    raise NotFound(f"station {act.station_id} has no door {act.door_id}"[:120])
 
 
 def check_rate(most: int, recent: Sequence[datetime], *, words: str, now: datetime) -> None:

@@ -43,7 +43,8 @@ def fault(session: Session, warrant: Warrant, *, given_at: datetime, now: dateti
     """
     kind, _, name = warrant.actor.partition(":")
     if kind == "token":
-        token = session.scalar(select(ApiToken).where(ApiToken.name == name))
+        query = select(ApiToken.revoked_at, ApiToken.role).where(ApiToken.name == name)
+        token = session.execute(query).one_or_none()
         allowed = token is not None and token.revoked_at is None and token.role in _MAY_ORDER
         return None if allowed else "not_authorised"
     user = session.scalar(select(User).where(User.username == name)) if kind == "user" else None
