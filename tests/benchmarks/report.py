@@ -1,11 +1,13 @@
 """How a benchmark tells its figures: one Markdown table, with the machine, n, seed, commit and date above it."""
 
+import os
 import platform
 import statistics
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,17 @@ def heading(*, seed: int) -> str:
     ).stdout.strip()
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, commit {commit or 'unknown'}, seed {seed}, "
-        f"{platform.machine()}, Python {platform.python_version()}"
+        f"{machine()}, Python {platform.python_version()}"
     )
+
+
+def machine() -> str:
+    """Processor, how many of them, and memory."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} x {names[0] if names else platform.machine()}, {memory_gib:.0f} GiB"
+
 
 
 def table(title: str, rows: Sequence[Row]) -> str:
