@@ -38,7 +38,6 @@ def machine() -> str:
     return f"{os.cpu_count()} x {names[0] if names else platform.machine()}, {memory_gib:.0f} GiB"
 
 
-
 def table(title: str, rows: Sequence[Row]) -> str:
     """A Markdown table."""
     lines = [f"### {title}", "", "| figure | n | value |", "|---|---|---|"]
