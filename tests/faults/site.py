@@ -5,6 +5,7 @@ wires, what the hub says of it from its database.
 """
 
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -335,6 +336,13 @@ class Site:
 
         self.await_presence("online", within_s=within_s)
         wait_for(quiet, within_s=within_s, what="an empty outbox")
+
+    def edges(self, kind: str = "") -> list[tuple[float, str, int]]:
+        """What the wires did: seconds of CLOCK_BOOTTIME, wire, level; of one kind of wire when it is named."""
+        lines = self.agent.trace_file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        # a killed agent may have left half a line
+        rows = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}\n")]
+        return [(row["t"], row["device"], row["value"]) for row in rows if row["device"].startswith(kind)]
 
     def rejected(self) -> dict[str, int]:
         """Refused payloads by reason, from the last heartbeat."""
