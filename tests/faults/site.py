@@ -53,6 +53,19 @@ tamper = { pin = 27, active_low = false }
 mains = { pin = 25 }
 """
 
+SENSORS: Final = 64
+"""As many as a profile may have, each with a reading a second: more than a narrow line can carry."""
+
+_SENSOR: Final = """\
+[[sensors]]
+name = "s{number}"
+kind = "simulated"
+unit = "C"
+low = 0.0
+high = 50.0
+period_s = 1
+"""
+
 _HUB_FILE: Final = """\
 schema = 1
 data_dir = "data"
@@ -246,7 +259,8 @@ class Site:
                 DOORS, (9, 10, 11, 12, 13, 16, 17, 18), (4, 5, 6, 7, 8, 21, 22, 23), strict=True
             )
         )
-        (home / "eight.toml").write_text(_PROFILE + wiring)
+        sensors = "".join(_SENSOR.format(number=number) for number in range(SENSORS))
+        (home / "eight.toml").write_text(_PROFILE + wiring + sensors)
         rules = "".join(f'[[doors]]\nid = "{door}"\nlock = "fail_secure"\n' for door in DOORS)
         text = config.read_text()
         text = text.replace('profile = "bench-fake"', 'profile = "eight.toml"')
