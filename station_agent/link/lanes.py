@@ -14,6 +14,14 @@ RESEND_S: Final = 10.0
 
 LONGEST_RESEND_S: Final = 60.0
 
+GOAL_S: Final = 1.0
+"""What is not urgent has no more on its way than the line carries in this time: an alarm waits behind it."""
+
+LEAST_WINDOW: Final = 4_000
+LARGEST_WINDOW: Final = 16 * SIZE_TARGET
+LEAST_MESSAGE: Final = 1_000
+"""Bytes."""
+
 _EPSILON: Final = 1e-6
 
 T = TypeVar("T")
@@ -27,12 +35,53 @@ class Flight:
         waiting: rows the hub has not acknowledged yet: number by the name that acknowledgements use.
         sent_s: when it was last sent, monotonic seconds.
         due_s: when to send what is left again.
+        size: bytes of its payload.
     """
 
     waiting: dict[int | str, int]
     sent_s: float
     due_s: float
+    size: int
     tries: int = 1
+
+
+class Window:
+    """Bytes that lanes may have on their way together, by what the line has carried so far (safety.md D8).
+
+    A message that is acknowledged fast doubles it; one that was slow sets it to what the line carries in ``GOAL_S``.
+    """
+
+    def __init__(self) -> None:
+        self.limit = LEAST_WINDOW
+        self.flying = 0
+
+    @property
+    def shut(self) -> bool:
+        """Nothing more may go now."""
+        return self.limit - self.flying < LEAST_MESSAGE
+
+    @property
+    def left(self) -> int:
+        """Bytes that one more message may have."""
+        return max(LEAST_MESSAGE, self.limit - self.flying)
+
+    def sent(self, size: int) -> None:
+        """So much is on its way."""
+        self.flying += size
+
+    def arrived(self, size: int, *, took_s: float, again: bool) -> None:
+        """So much has been acknowledged; ``again``: it had to be sent again."""
+        self.flying = max(0, self.flying - size)
+        if again:
+            self.limit = LEAST_WINDOW
+        elif took_s > 2 * GOAL_S:
+            self.limit = max(LEAST_WINDOW, min(self.limit, int(size * GOAL_S / took_s)))
+        elif took_s < GOAL_S:
+            self.limit = min(LARGEST_WINDOW, self.limit * 2)
+
+    def reset(self) -> None:
+        """A new connection: nothing is on its way, and nothing is known of the line."""
+        self.limit, self.flying = LEAST_WINDOW, 0
 
 
 @dataclass(slots=True)
@@ -52,6 +101,7 @@ class Lane(Generic[T]):
         room: most messages unacknowledged.
         metered: takes a token for each message.
         patient: waits for that token.
+        window: shared with other patient lanes; None for what goes at once.
     """
 
     title: str
@@ -66,6 +116,7 @@ class Lane(Generic[T]):
     room: int
     metered: bool = True
     patient: bool = True
+    window: Window | None = None
     open: bool = False
     fresh: bool = True
     cursor: int = 0
@@ -75,6 +126,13 @@ class Lane(Generic[T]):
         """The connection came or went: whatever was on its way is sent again from the oldest."""
         self.open, self.fresh, self.cursor = is_open, True, 0
         self.flights.clear()
+        if self.window is not None:
+            self.window.reset()
+
+    @property
+    def full(self) -> bool:
+        """No more messages may be on their way."""
+        return len(self.flights) >= self.room or (self.window is not None and self.window.shut)
 
     def rewind(self, first: int) -> None:
         """Rows from ``first`` on may wait again; those on their way are not sent twice."""
@@ -90,11 +148,13 @@ class Lane(Generic[T]):
         self.fresh = False
         return ()
 
-    def sent(self, rows: Sequence[T], now_s: float) -> None:
-        """These are on their way for the first time."""
+    def sent(self, rows: Sequence[T], now_s: float, size: int) -> None:
+        """These are on their way for the first time, in so many bytes."""
         self.cursor = self.number(rows[-1])
         waiting = {self.name(row): self.number(row) for row in rows}
-        self.flights.append(Flight(waiting=waiting, sent_s=now_s, due_s=now_s + resend_s(1)))
+        self.flights.append(Flight(waiting=waiting, sent_s=now_s, due_s=now_s + resend_s(1), size=size))
+        if self.window is not None:
+            self.window.sent(size)
 
     def sent_again(self, flight: Flight, rows: Sequence[T], now_s: float) -> None:
         """These are all that is left of a message."""
@@ -109,10 +169,17 @@ class Lane(Generic[T]):
         for flight in self.flights:
             for name in names:
                 news |= flight.waiting.pop(name, None) is not None
-        self.flights = [flight for flight in self.flights if flight.waiting]
+        for flight in [flight for flight in self.flights if not flight.waiting]:
+            self.ended(flight, now_s)
         for flight in self.flights if news else ():
             patience_s = min(now_s + RESEND_S, flight.sent_s + LONGEST_RESEND_S)
             flight.due_s = max(flight.due_s, patience_s)
+
+    def ended(self, flight: Flight, now_s: float) -> None:
+        """Nothing of it is on its way any more."""
+        self.flights.remove(flight)
+        if self.window is not None:
+            self.window.arrived(flight.size, took_s=now_s - flight.sent_s, again=flight.tries > 1)
 
     def due_s(self) -> float | None:
         """When the next resend is due."""
@@ -121,8 +188,9 @@ class Lane(Generic[T]):
     def cut(self, rows: Sequence[T]) -> tuple[Sequence[T], bytes]:
         """As many of the rows as fit into one message."""
         payload = self.pack(rows)
-        while len(payload) > SIZE_TARGET and len(rows) > 1:
-            rows = rows[: max(1, len(rows) * SIZE_TARGET // len(payload))]
+        target = SIZE_TARGET if self.window is None else min(SIZE_TARGET, self.window.left)
+        while len(payload) > target and len(rows) > 1:
+            rows = rows[: max(1, len(rows) * target // len(payload))]
             payload = self.pack(rows)
         return rows, payload
 

@@ -1,7 +1,8 @@
 """Empties the outbox: publishes rows in lanes, and sends them again until the hub itself acknowledges them (D1, D8).
 
 Lanes in order: results, alarm, access, audit, readings. One message a turn, of the first lane that may send: so nothing
-less urgent goes before an alarm, however much of it waits. Results and alarms wait for no token; alarms take one.
+less urgent goes before an alarm, however much of it waits. Results and alarms wait for no token; alarms take one. What
+is less urgent has no more on its way than the line carries in a second (``Window``), since an alarm waits behind that too.
 
 All state of the lanes belongs to the pump's own thread; others leave notes for it and wake it. It sleeps until there is
 something to do.
@@ -30,7 +31,7 @@ from firmware_config.wire import (
     kind_of,
 )
 from station_agent.clock import Clock
-from station_agent.link.lanes import Lane, TokenBucket
+from station_agent.link.lanes import Lane, TokenBucket, Window
 from station_agent.store.outbox import Pending
 from station_agent.store.store import Store
 
@@ -70,6 +71,7 @@ class Pump:
         self._signer = signer
         self._send = send
         self._bucket = TokenBucket(rate=RATE, burst=RATE)
+        self._window = Window()
         self._lanes: tuple[Lane[Any], ...] = (
             self._results(),
             *(self._events(lane) for lane in EventLane),
@@ -173,14 +175,14 @@ class Pump:
 
     def _next(self, lane: Lane[Any], now_s: float) -> bool:
         """Send the next rows nobody has seen. False when there are none, or no room, or no connection."""
-        if not (lane.open and lane.fresh) or len(lane.flights) >= lane.room:
+        if not (lane.open and lane.fresh) or lane.full:
             return False
         if not (rows := lane.next_rows()):
             return False
         rows, payload = lane.cut(rows)
         if not self._publish(lane, rows, payload):
             return False
-        lane.sent(rows, now_s)
+        lane.sent(rows, now_s, len(payload))
         return True
 
     def _again(self, lane: Lane[Any], now_s: float) -> bool:
@@ -188,7 +190,7 @@ class Pump:
         flight = min(lane.flights, key=lambda item: item.due_s)
         rows = lane.fetch_these(list(flight.waiting.values()))
         if not rows:
-            lane.flights.remove(flight)
+            lane.ended(flight, now_s)
             return True
         rows, payload = lane.cut(rows)
         if not self._publish(lane, rows, payload):
@@ -243,6 +245,7 @@ class Pump:
             page=BATCH_LIMIT,
             room=EVENT_ROOM[lane],
             patient=lane is not EventLane.ALARM,
+            window=None if lane is EventLane.ALARM else self._window,
         )
 
     def _readings(self) -> Lane[Reading]:
@@ -257,6 +260,7 @@ class Pump:
             pack=self._pack_readings,
             page=BATCH_LIMIT,
             room=TELEMETRY_ROOM,
+            window=self._window,
         )
 
     def _pack_events(self, rows: Sequence[Event], *, gone: Sequence[Span] = ()) -> bytes:

@@ -4,7 +4,16 @@ import pytest
 
 from firmware_config.topics import Topic
 from station_agent.link.connection import pause_s
-from station_agent.link.lanes import SIZE_TARGET, Flight, Lane, TokenBucket, resend_s
+from station_agent.link.lanes import (
+    LARGEST_WINDOW,
+    LEAST_WINDOW,
+    SIZE_TARGET,
+    Flight,
+    Lane,
+    TokenBucket,
+    Window,
+    resend_s,
+)
 
 
 def a_lane(size: int = 1000, rows: int = 1000) -> Lane[int]:
@@ -35,7 +44,10 @@ def test_a_single_large_row_travels_alone() -> None:
 
 def test_a_message_is_done_once_every_row_of_it_is_acknowledged() -> None:
     lane = a_lane()
-    lane.flights = [Flight({1: 1, 2: 2}, sent_s=0.0, due_s=5.0), Flight({3: 3}, sent_s=0.0, due_s=4.0)]
+    lane.flights = [
+        Flight({1: 1, 2: 2}, sent_s=0.0, due_s=5.0, size=9),
+        Flight({3: 3}, sent_s=0.0, due_s=4.0, size=9),
+    ]
     assert lane.due_s() == 4.0
     lane.acknowledged([1, 3, 99], 0.0)
     assert [flight.waiting for flight in lane.flights] == [{2: 2}]
@@ -46,7 +58,7 @@ def test_a_message_is_done_once_every_row_of_it_is_acknowledged() -> None:
 def test_a_hub_that_is_slow_but_works_is_not_sent_everything_twice() -> None:
     lane = a_lane()
     for number in range(1, 4):
-        lane.sent([number], now_s=0.0)
+        lane.sent([number], now_s=0.0, size=9)
     lane.acknowledged([1], 9.0)
     assert [flight.due_s for flight in lane.flights] == [19.0, 19.0]
     lane.acknowledged([99], 18.0)
@@ -57,20 +69,53 @@ def test_a_hub_that_is_slow_but_works_is_not_sent_everything_twice() -> None:
 
 def test_a_new_connection_begins_again_at_the_oldest_row() -> None:
     lane = a_lane()
-    lane.cursor, lane.flights = 7, [Flight({7: 7}, sent_s=0.0, due_s=0.0)]
+    lane.cursor, lane.flights = 7, [Flight({7: 7}, sent_s=0.0, due_s=0.0, size=9)]
     lane.reset(is_open=True)
     assert (lane.open, lane.fresh, lane.cursor, lane.flights) == (True, True, 0, [])
 
 
 def test_going_back_skips_what_is_on_its_way() -> None:
     lane = a_lane(rows=6)
-    lane.sent([1, 2, 3, 4, 5, 6], now_s=0.0)
-    lane.acknowledged([1, 2, 4], 0.0)
+    lane.sent([1, 2, 3, 4, 5, 6], now_s=0.0, size=9)
+    lane.acknowledged([1, 2, 4], now_s=1.0)
     lane.rewind(2)
     assert list(lane.next_rows()) == [2, 4]
-    lane.sent([2, 4], now_s=0.0)
+    lane.sent([2, 4], now_s=0.0, size=9)
     assert list(lane.next_rows()) == []
     assert (lane.fresh, lane.cursor) == (False, 6)
+
+
+def test_a_fast_line_opens_the_window_and_a_slow_one_shuts_it_to_what_it_carries_in_a_second() -> None:
+    window = Window()
+    for _ in range(20):
+        window.sent(1_000)
+        window.arrived(1_000, took_s=0.1, again=False)
+    assert (window.limit, window.flying) == (LARGEST_WINDOW, 0)
+    window.arrived(12_000, took_s=2.4, again=False)
+    assert window.limit == 5_000
+    window.arrived(5_000, took_s=1.5, again=False)
+    assert window.limit == 5_000
+    window.arrived(5_000, took_s=9.0, again=False)
+    assert window.limit == LEAST_WINDOW
+    window.arrived(4_000, took_s=0.5, again=False)
+    window.arrived(4_000, took_s=0.5, again=True)
+    assert window.limit == LEAST_WINDOW
+    assert window.flying == 0
+
+
+def test_lanes_of_one_window_share_it_and_its_messages_are_no_larger() -> None:
+    access, readings, window = a_lane(size=100), a_lane(size=100), Window()
+    access.window = readings.window = window
+    rows, payload = access.cut(access.next_rows())
+    assert len(payload) <= LEAST_WINDOW
+    assert not readings.full
+    access.sent(rows, now_s=0.0, size=len(payload))
+    assert (access.full, readings.full) == (True, True)
+    access.acknowledged(rows, now_s=0.2)
+    assert (access.full, readings.full) == (False, False)
+    readings.sent([1], now_s=0.0, size=100)
+    readings.reset(is_open=True)
+    assert window.flying == 0
 
 
 def test_what_may_not_wait_goes_into_bounded_debt() -> None:

@@ -228,8 +228,22 @@ def test_a_backlog_travels_in_messages_below_the_brokers_limit(bench: Bench) -> 
     batches: list[list[int]] = []
     while sum(map(len, batches)) < 150:
         batches.append(bench.wire.batch())
+        bench.ack(events=batches[-1])
     assert [seq for batch in batches for seq in batch] == list(range(1, 151))
     assert len(batches) > 1
+
+
+def test_a_backlog_has_no_more_on_its_way_than_a_window_and_an_alarm_does_not_wait_for_it(
+    bench: Bench,
+) -> None:
+    bench.put(150)
+    bench.pump.connected(BOTH, up=True)
+    first = bench.wire.batch()
+    assert len(first) < 150
+    bench.quiet()
+    bench.store.put_event(EventKind.DOOR_FORCED, {"door": "main"}, stamp())
+    assert bench.store.barrier(10)
+    assert bench.wire.batch() == [151]
 
 
 def test_the_final_result_follows_the_first_word(bench: Bench) -> None:
