@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from tests.faults import report
+from tests.faults import hostile, network, outages, report
 from tests.faults.model import search
 from tests.faults.processes import kills
 from tests.faults.report import Campaign, Report
@@ -40,6 +40,10 @@ class Entry:
 CAMPAIGNS: Final[dict[str, Entry]] = {
     "model": Entry(search.run, full_n=100_000, quick_n=2_000),
     "kills": Entry(kills, full_n=1_000, quick_n=30),
+    "network": Entry(network.run, full_n=100, quick_n=10),
+    "flapping-link": Entry(outages.run_flapping, full_n=5, quick_n=1),
+    "brokers": Entry(outages.run_brokers, full_n=12, quick_n=3),
+    "hostile-broker": Entry(hostile.run, full_n=300, quick_n=8),
 }
 
 

@@ -19,6 +19,9 @@ from tests.faults.mqtt5 import Kind, Packet, Publish, Reader, read_publish
 
 HOST: Final = "127.0.0.1"
 CHUNK: Final = 65_536
+PACKET: Final = 1_400
+"""On a narrow line connections take turns after so many bytes."""
+
 TURN_S: Final = 0.005
 """How soon a changed ``Way`` is noticed."""
 
@@ -273,7 +276,7 @@ class FaultProxy:
         while rest:
             await self._while_stalled(way)
             end = way.stop_at()
-            size = min(len(rest), way.slice_bytes or CHUNK)
+            size = min(len(rest), way.slice_bytes or (PACKET if way.bytes_s else CHUNK))
             size = size if end is None else min(size, max(end - done, 0))
             part, rest = bytearray(rest[:size]), rest[size:]
             if way.flip_at is not None and done <= way.flip_at < done + size:
