@@ -436,6 +436,15 @@ def test_one_id_with_two_bodies_is_told_once_in_ten_seconds(site: Site) -> None:
     assert len(site.kinds("order.refused")) == 2
 
 
+def test_a_repeat_is_no_conflict_whatever_its_order_has_come_to(site: Site) -> None:
+    order = site.an_order("unlock", 1)
+    for _ in range(2):
+        assert site.give("unlock", 1).outcome is Outcome.PULSING
+    site.keeper.contact(is_open=True)
+    site.orders.arrived(facts.OrderArrived(order))
+    assert site.kinds("order.refused") == []
+
+
 def test_a_superseded_order_has_its_answer_on_disk_and_keeps_its_body(life: Life) -> None:
     site = life.start()
     older = site.an_order("unlock", 1)
