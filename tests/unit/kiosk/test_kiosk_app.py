@@ -3,26 +3,30 @@
 import re
 import threading
 from collections.abc import Callable
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from firmware_config.station import StationConfig, load_station
-from firmware_config.vocabulary import DoorState
+from firmware_config.vocabulary import DoorMode, DoorState
 from firmware_config.wire import DoorStatus, OccupancyStatus
 from station_agent import facts
+from station_agent.clock import Stamp
 from station_agent.kiosk.app import Kiosk, create_app
 from station_agent.kiosk.desk import PROMPT_S, Desk
 from station_agent.kiosk.guard import HEADERS, MOST_BYTES
 from station_agent.kiosk.voice import Silence
-from station_agent.kiosk.words import DOOR
+from station_agent.kiosk.words import DOOR, IN_MODE
 from station_agent.loop import Snapshot
 from station_agent.texts import TEXTS
 from tests.support.hand_clock import HandClock
 from tests.support.stations import new_hub_key, write_station
 
 PORT = 4711
+ZONE = ZoneInfo("Asia/Shanghai")
 HOST = f"127.0.0.1:{PORT}"
 EMPTY = OccupancyStatus(estimate=0, low=0, high=0, capacity=4)
 
@@ -33,6 +37,8 @@ class Agent:
     def __init__(self) -> None:
         self.clock = HandClock()
         self.state = DoorState.LOCKED
+        self.mode = DoorMode.NORMAL
+        self.until_mono_ms = self.clock.stamp().mono_ms + 3_600_000
         self.prompts: dict[str, str | None] = {"main": None}
         self.prompted_s = {"main": 0.0}
         self.online = True
@@ -45,8 +51,9 @@ class Agent:
         self.answer(fact)
 
     def snapshot(self) -> Snapshot:
-        door = DoorStatus(id="main", state=self.state, relay=False, contact_open=False)
-        return Snapshot(doors=[door], occupancy=EMPTY, cameras={})
+        door = DoorStatus(id="main", state=self.state, relay=False, contact_open=False, mode=self.mode)
+        ends = {} if self.mode is DoorMode.NORMAL else {"main": self.until_mono_ms}
+        return Snapshot(doors=[door], occupancy=EMPTY, cameras={}, modes_end_mono_ms=ends)
 
     def say(self, reason: str) -> None:
         self.prompts["main"], self.prompted_s["main"] = reason, self.clock.monotonic_s()
@@ -140,7 +147,7 @@ def test_a_name_that_somebody_points_at_us_is_refused(page: Page, host: str) -> 
     ],
 )
 def test_a_press_that_another_page_made_is_refused(page: Page, agent: Agent, headers: dict[str, str]) -> None:
-    for path in ("/pin", "/help", "/language"):
+    for path in ("/pin", "/touch", "/help", "/language"):
         assert page.post(path, {"number": "1042", "pin": "580273"}, **headers).status_code == 403
     assert page.client.post("/help", headers={"Host": HOST}).status_code == 403
     assert agent.asked == []
@@ -181,6 +188,69 @@ def test_a_pin_is_answered_in_words(page: Page, agent: Agent) -> None:
     assert page.post("/pin", {"number": "1042", "pin": "580273"}).get_json()["wait_s"] == 30
     agent.answer = answered("locked_until_forgiven", float("inf"))
     assert page.post("/pin", {"number": "1042", "pin": "580273"}).get_json()["wait_s"] is None
+
+
+def touched(reason: str | None) -> Callable[[facts.Fact], None]:
+    def answer(fact: facts.Fact) -> None:
+        assert isinstance(fact, facts.OpenTouched)
+        fact.done(reason)
+
+    return answer
+
+
+def test_a_touch_is_answered_in_words(page: Page, agent: Agent) -> None:
+    agent.answer = touched(None)
+    assert page.post("/touch").get_json() == {"ok": True, "text": "门已开锁，请进。"}
+    for code in ("not_held_open", "wait_a_moment", "fire_active", "locked_down"):
+        agent.answer = touched(code)
+        told = page.english().post("/touch").get_json()
+        assert told == {"ok": False, "reason": code, "text": TEXTS[code]}
+
+
+def test_touch_to_open_is_offered_only_while_the_door_is_held_open(page: Page, agent: Agent) -> None:
+    assert page.get("/state").get_json()["touch"] is False
+    agent.mode = DoorMode.HOLD_OPEN
+    shown = page.get("/state").get_json()
+    assert shown["touch"] is True
+    assert re.fullmatch(r"\d\d:\d\d 之前人人都可以进，按一下开门。", shown["door"]["text"])
+    agent.mode = DoorMode.LOCK_DOWN
+    assert page.get("/state").get_json()["touch"] is False
+
+
+def test_a_lock_down_says_until_when_and_that_the_way_out_is_free(page: Page, agent: Agent) -> None:
+    agent.mode = DoorMode.LOCK_DOWN
+    until = datetime.fromtimestamp(round((agent.clock.stamp().wall_ms + 3_600_000) / 60_000) * 60, ZONE)
+    chinese = page.get("/state").get_json()["door"]
+    assert chinese["text"] == f"{until:%H:%M} 之前此门暂停进入，从里面出门不受影响。"
+    assert (chinese["short"], chinese["symbol"]) == ("暂停进入", "lock")
+    agent.say("locked_down")
+    english = page.english().get("/state").get_json()
+    until_then = f"Until {until:%H:%M} entry is stopped at this door. You can always leave from inside."
+    assert english["prompt"]["text"] == english["door"]["text"] == until_then
+
+
+def test_a_mode_without_a_known_time_is_told_without_one(
+    page: Page, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = agent.clock.stamp()
+    unset = Stamp(boot_id=now.boot_id, mono_ms=now.mono_ms, wall_ms=0, trust="unsynced")
+    monkeypatch.setattr(agent.clock, "stamp", lambda: unset)
+    for mode in (DoorMode.LOCK_DOWN, DoorMode.HOLD_OPEN):
+        agent.mode = mode
+        assert page.english().get("/state").get_json()["door"]["text"] == IN_MODE[mode].text
+
+
+@pytest.mark.parametrize(
+    "state", sorted(set(DoorState) - {DoorState.LOCKED, DoorState.GRACE, DoorState.UNSENSED})
+)
+def test_what_a_door_says_beside_its_welcome_is_said_in_every_mode(
+    page: Page, agent: Agent, state: DoorState
+) -> None:
+    agent.state = state
+    plain = page.get("/state").get_json()["door"]
+    for mode in (DoorMode.LOCK_DOWN, DoorMode.HOLD_OPEN):
+        agent.mode = mode
+        assert page.get("/state").get_json()["door"] == plain
 
 
 def test_two_hands_do_not_make_guessing_faster(page: Page, agent: Agent, kiosk: Kiosk) -> None:
