@@ -32,6 +32,16 @@ _SAID_BY: Final = {
 """Every other hop is the hub's own, but for a refusal, which the station also signs when it comes after GO."""
 
 
+_VERDICTS: Final = {S.UNKNOWN, S.UNKNOWN_FINAL, S.DEVICE_OFFLINE, S.NO_CHALLENGE, S.REJECTED}
+"""What is missing stands before the first of these."""
+
+HUB_CODES: Final = frozenset(
+    {"not_authorised", "signed_out", "proof_too_old", "locked_down", "station_retired", "unknown_door"}
+    | {"signer_refused", "challenge_mismatch"}
+)
+"""Why the hub itself refuses between challenge and go."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hop:
     """One line of the tale.
@@ -97,16 +107,14 @@ def tell(story: Story, shown: Shown | None = None) -> Tale:
     """Put an order's rows into the order in which somebody at night reads them."""
     command = story.command
     hops = [*_decided(shown, command.requested_at), *(_hop(command, step) for step in story.steps)]
-    hops.sort(key=lambda hop: hop.at or command.requested_at)
     if command.asked and command.asked_at is not None:
-        asked = Hop(
-            "ASKED", command.asked_at, _ms(command, command.asked_at), detail={"times": command.asked}
-        )
-        hops.insert(_before_last(hops, command), asked)
+        times = {"times": command.asked}
+        hops.append(Hop("ASKED", command.asked_at, _ms(command, command.asked_at), detail=times))
+    hops.sort(key=lambda hop: hop.at or command.requested_at)
     reached = {hop.key for hop in hops}
-    lost = _missing(command, reached)
-    if lost is not None:
-        hops.insert(_before_last(hops, command), Hop(lost, by=_SAID_BY.get(S(lost), HUB), missing=True))
+    if (lost := _missing(command, reached)) is not None:
+        gap = next((n for n, hop in enumerate(hops) if hop.key in _VERDICTS), len(hops))
+        hops.insert(gap, Hop(lost, by=_SAID_BY.get(S(lost), HUB), missing=True))
     proof = None if command.proven_at is None else (_click(command, shown) - command.proven_at)
     return Tale(
         hops=hops,
@@ -139,17 +147,13 @@ def _decided(shown: Shown | None, click: datetime) -> list[Hop]:
 def _hop(command: Command, step: CommandStep) -> Hop:
     detail, state = step.detail, S(step.state)
     key = "CONTRADICTED" if "contradiction" in detail else state.value
-    by = str(detail.get("by") or _SAID_BY.get(state, HUB))
+    by = _SAID_BY.get(state, HUB)
+    if state is S.REQUESTED:
+        by = command.approved_by or command.requested_by
     if key == "CONTRADICTED" or (state in {S.REJECTED, S.EXPIRED} and "mono_ms" in detail):
         by = STATION
     code = detail.get("contradiction") if key == "CONTRADICTED" else detail.get("code")
     return Hop(key, step.at, _ms(command, step.at), by=by, code=code, detail=detail)
-
-
-def _before_last(hops: Sequence[Hop], command: Command) -> int:
-    """The verdict comes last: what is missing stands before it."""
-    verdict = command.final or command.state == S.UNKNOWN
-    return len(hops) - 1 if verdict and len(hops) > 1 else len(hops)
 
 
 def _missing(command: Command, reached: set[str]) -> str | None:
@@ -180,9 +184,7 @@ def _death(command: Command, reached: set[str]) -> str | None:
 
 
 def _signed(command: Command, reached: set[str]) -> bool:
-    hub_codes = {"not_authorised", "signed_out", "proof_too_old", "locked_down", "station_retired"}
-    hub_codes |= {"signer_refused", "challenge_mismatch"}
-    return command.code not in hub_codes or S.AUTHORISED.value in reached
+    return command.code not in HUB_CODES or S.AUTHORISED.value in reached
 
 
 def _seen(command: Command, steps: Sequence[CommandStep]) -> Seen:

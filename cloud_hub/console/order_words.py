@@ -5,6 +5,7 @@ An order that changes a door's mode has words of its own: it never opened anythi
 
 from typing import Final
 
+from cloud_hub.commands.story import HUB_CODES
 from cloud_hub.i18n import gettext, mark
 from cloud_hub.models import Command
 from cloud_hub.models.command import CommandState
@@ -66,6 +67,9 @@ TONES: Final[dict[str, str]] = {
     CommandState.UNKNOWN_FINAL: "warn",
 }
 """Colour; every other state is still under way. Colour never carries meaning alone."""
+
+BY_HUB: Final = mark("Refused by the hub")
+"""Of an order that the hub did not authorise, so that no go was ever sent."""
 
 MODE_STATES: Final[dict[str, str]] = {
     CommandState.UNKNOWN: mark("May be in force: look at the door's mode"),
@@ -240,6 +244,8 @@ ACT_REASONS: Final[dict[str, tuple[str, ...]]] = {
 
 def state(command: Command) -> str:
     """The words for how far an order came."""
+    if command.state == CommandState.REJECTED and command.boot_id is None and command.code in HUB_CODES:
+        return gettext(BY_HUB)
     return _by_verb(command, command.state, MODE_STATES, STATES)
 
 
@@ -252,6 +258,8 @@ def hop(command: Command, key: str) -> str:
     """The words for one hop of its story."""
     if key in HOPS:
         return gettext(HOPS[key])
+    if key == command.state:
+        return state(command)
     return _by_verb(command, key, MODE_STATES, STATES)
 
 

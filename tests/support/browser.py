@@ -47,8 +47,8 @@ class Site:
     process: subprocess.Popen[bytes]
 
 
-def hub_file(folder: Path, port: int, **web: Any) -> Path:
-    """A settings file for the hub in ``folder``."""
+def hub_file(folder: Path, port: int, *, orders: str = "", **web: Any) -> Path:
+    """A settings file for the hub in ``folder``; ``orders`` is added to the section of that name."""
     more = "".join(f"{key} = {value}\n" for key, value in web.items())
     path = folder / "hub.toml"
     path.write_text(
@@ -68,6 +68,7 @@ tls = false
 
 [orders]
 command_key_file = "command.key"
+{orders}
 
 [passes]
 key_file = "passes.key"
@@ -93,10 +94,10 @@ def answers(url: str) -> bool:
 
 
 @contextmanager
-def site_in(folder: Path, **web: Any) -> Iterator[Site]:
+def site_in(folder: Path, *, orders: str = "", **web: Any) -> Iterator[Site]:
     """The web process on a free port, with an empty database."""
     port = free_port()
-    config = hub_file(folder, port, **web)
+    config = hub_file(folder, port, orders=orders, **web)
     hub = hub_in(folder, port=port)
     new_private_key(folder / "passes.key")
     engine = make_engine(hub.database_url)

@@ -4,7 +4,19 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from cloud_hub.models import Alert, Command, CommandStep, Door, Event, Reading, Sensor, Station, StationStatus
+from cloud_hub.models import (
+    Alert,
+    Command,
+    CommandStep,
+    Door,
+    Event,
+    Proposal,
+    ProposalDecision,
+    Reading,
+    Sensor,
+    Station,
+    StationStatus,
+)
 from cloud_hub.models.alert import AlertState, Severity
 
 INSTALL = "a" * 32
@@ -194,25 +206,29 @@ def order(
         "evidence": {},
         "requested_by": "user:lin",
         "reason": "劳动者在门口，进不去",
+        "verb": "unlock",
+        "pulse_ms": 5_000,
+        "sign_in_id": "c3" * 16,
+        "proven_at": at - timedelta(seconds=100),
         **more,
     }
     yield Command(
         id=command_id,
         station_id=station_id,
         door_id="main",
-        verb="unlock",
-        pulse_ms=5_000,
         state=state,
         final=final,
         requested_at=at,
         due_at=at + timedelta(seconds=3),
         ended_at=at + timedelta(seconds=ended_s) if final else None,
         install_id=INSTALL,
-        boot_id=BOOT,
+        boot_id=BOOT if any(name == "AUTHORISED" for name, _ in steps) else None,
         **values,
     )
     for name, after_s in steps:
-        detail = {"code": more["code"]} if "code" in more and name == state else {}
+        detail: dict[str, Any] = {"code": more["code"]} if "code" in more and name == state else {}
+        if name == state and values["evidence"]:
+            detail["mono_ms"] = 1_000
         yield CommandStep(
             command_id=command_id, at=at + timedelta(seconds=after_s), state=name, detail=detail
         )
@@ -232,6 +248,36 @@ def _orders(now: datetime) -> Iterator[object]:
     yield from order("3" * 32, [("REQUESTED", 0.0), ("DEVICE_OFFLINE", 0.01)], now - 12 * minute, DEPOT)
     yield from order("4" * 32, [*way[:4], ("UNKNOWN", 8.1)], now - 20 * minute, DEPOT, final=False)
     yield from order("5" * 32, [*way[:2], ("REJECTED", 0.1)], now - 30 * minute, RIVER, code="door_open")
+
+
+def hard_orders(now: datetime) -> Iterator[object]:
+    """Orders of every kind of trouble: unknown and asked about, a lock-down by two people, and a refusal at the hub."""
+    way = [("REQUESTED", 0.0), ("SENT", 0.012), ("CHALLENGED", 0.081), ("AUTHORISED", 0.094)]
+    minute = timedelta(minutes=1)
+    asked = {"asked": 3, "asked_at": now - 2 * minute, "final": False}
+    yield from order("6" * 32, [*way, ("UNKNOWN", 8.1)], now - 5 * minute, RIVER, **asked)
+    at = now - 3 * minute
+    mode: dict[str, Any] = {"verb": "lock_down", "pulse_ms": 0, "duration_s": 3_600, "reason": "门外有危险"}
+    seen = {"mode_until_mono_ms": 3_601_000}
+    two = {"approved_by": "user:wang", "evidence": seen}
+    yield from order("7" * 32, [*way, ("APPLIED", 0.21)], at, NORTH, **mode, **two)
+    yield _proposal("a" * 32, at - minute)
+    yield ProposalDecision(
+        proposal_id="a" * 32, proposer="lin", verdict="approved", decided_by="user:wang", decider="wang",
+        decided_at=at, sign_in_id="d4" * 16, proven_at=at - minute, command_id="7" * 32,
+    )  # fmt: skip
+    refused = [*way[:3], ("REJECTED", 0.1)]
+    yield from order("8" * 32, refused, now - 2 * minute, RIVER, code="signed_out")
+    yield from order("b" * 32, [*way, ("UNKNOWN", 8.1)], now - minute, RIVER, **mode, final=False)
+    yield _proposal("c" * 32, now - minute)
+
+
+def _proposal(proposal_id: str, at: datetime) -> Proposal:
+    return Proposal(
+        id=proposal_id, station_id=NORTH, door_id="main", verb="lock_down", pulse_ms=0, duration_s=3_600,
+        reason="门外有危险", confirm_unknown=False, proposed_by="user:lin", proposer="lin", proposed_at=at,
+        sign_in_id="c3" * 16, proven_at=at, expires_at=at + timedelta(minutes=10),
+    )  # fmt: skip
 
 
 def _reading(number: int, now: datetime) -> Reading:

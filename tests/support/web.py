@@ -52,6 +52,7 @@ def hub_in(folder: Path, **changes: Any) -> Hub:
     top = {
         key: changes.pop(key) for key in ("database_url", "stage_url", "language", "passes") if key in changes
     }
+    two_person = frozenset(changes.pop("two_person", ()))
     (folder / "secret").write_bytes(b"k" * 48)
     (folder / "command.key").write_bytes(b"never read by the web process")
     web: dict[str, Any] = {
@@ -67,7 +68,7 @@ def hub_in(folder: Path, **changes: Any) -> Hub:
             data_dir=folder,
             web=WebSettings(**web),
             broker=BrokerSettings(host="127.0.0.1", port=1883, tls=False),
-            orders=OrderSettings(command_key_file=Path("command.key")),
+            orders=OrderSettings(command_key_file=Path("command.key"), two_person=two_person),
             **top,
         ),
     )
@@ -102,12 +103,13 @@ class Records:
             for table in reversed(Base.metadata.sorted_tables):
                 session.execute(table.delete())
 
-    def token(self, role: Role = Role.OPERATOR, name: str = "program") -> dict[str, str]:
+    def token(
+        self, role: Role = Role.OPERATOR, name: str = "program", owner: str | None = None
+    ) -> dict[str, str]:
         """Headers of a program with this role."""
         with self.sessions.begin() as session:
-            return {
-                "Authorization": f"Bearer {tokens.create(session, name=name, role=role, now=self.clock())}"
-            }
+            secret = tokens.create(session, name=name, role=role, now=self.clock(), owner=owner)
+            return {"Authorization": f"Bearer {secret}"}
 
     def add(self, *rows: object) -> None:
         """Write rows as the bridge would."""
