@@ -5,7 +5,6 @@ in the station's own time zone; moments are milliseconds since the Unix epoch.
 """
 
 import base64
-import binascii
 import hashlib
 import zlib
 from collections import Counter
@@ -296,7 +295,7 @@ def _unpack(parts: Sequence[RosterPart]) -> bytes:
     try:
         packed = b"".join(base64.b64decode(part.chunk, validate=True) for part in parts)
         raw = inflater.decompress(packed, MAX_DOCUMENT_BYTES + 1)
-    except (binascii.Error, zlib.error) as error:
+    except (ValueError, zlib.error) as error:  # not base64, or not even ASCII
         raise Refused("malformed", str(error)) from error
     if len(raw) > MAX_DOCUMENT_BYTES:
         raise Refused("too_large", "decompressed")

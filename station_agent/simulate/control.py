@@ -111,7 +111,12 @@ class ControlSocket:
                 message = f"`op` must be one of {known}"
                 raise BadRequest(message)
             return {"ok": True, **(do(order) or {})}
-        except (AgentError, json.JSONDecodeError, RecursionError, UnicodeDecodeError) as error:
+        except (
+            AgentError,
+            ValueError,
+            OverflowError,
+            RecursionError,
+        ) as error:  # numbers of 5,000 digits too
             return {"ok": False, "error": str(error)}
 
     def _take_path(self) -> None:

@@ -67,6 +67,13 @@ def test_no_flipped_bit_of_a_signed_order_is_accepted(signer: Signer) -> None:
     assert accepted == []
 
 
+@pytest.mark.parametrize("letter", ["é", "\ud800", "=", "\x00", "🚪"])
+def test_a_signature_that_is_no_base64_is_refused_like_any_other(signer: Signer, letter: str) -> None:
+    envelope = msgspec.json.decode(signer.seal("order.go", GO)) | {"sig": "@"}
+    sealed = json.dumps(envelope).replace('"@"', json.dumps(letter * 88)).encode()
+    assert refusal(Verifier.of(encode_public(signer.public)), sealed) in {"bad_signature", "malformed"}
+
+
 def test_a_body_signed_as_one_kind_never_passes_as_another(signer: Signer) -> None:
     verifier = Verifier.of(encode_public(signer.public))
     sealed = signer.seal("order.req", GO)

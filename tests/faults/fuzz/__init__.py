@@ -1,0 +1,1 @@
+"""Every parser of something that comes from outside, fed with what nobody should send."""
