@@ -13,6 +13,7 @@ compgen -G '/usr/lib/postgresql/*/bin/postgres' > /dev/null || command -v postgr
 has_browser || missing+=(chromium)
 has_fonts || missing+=(fonts-noto-cjk)
 command -v espeak-ng > /dev/null || missing+=(espeak-ng)
+compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' > /dev/null || missing+=(libfaketime)
 
 # A subshell, so that its trap runs whatever happens.
 install_parts() (

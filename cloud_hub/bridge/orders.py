@@ -292,7 +292,7 @@ class Orders:
             proposals_over = proposals.any_overdue(session, now=now)
         if proposals_over:
             self._end_proposals(now)
-        if due_at is not None and due_at <= now:
+        if due_at is not None and not now < due_at <= now + orders.LONGEST_WAIT:
             self._write_hops()
             with self._sessions.begin() as session:
                 moved = orders.expire(session, now=now)

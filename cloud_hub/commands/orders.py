@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from cloud_hub.access import audit
@@ -23,6 +23,9 @@ from firmware_config.wire import Challenge
 
 HEARTBEAT_LIMIT: Final = timedelta(seconds=15)
 """Nothing is sent to a station whose last signed heartbeat is older (safety.md C2)."""
+
+LONGEST_WAIT: Final = timedelta(seconds=60)
+"""No order waits this long for its next hop."""
 
 MISSED_BEATS: Final = 2
 """A station without a challenge and with more heartbeats missed than this is called offline."""
@@ -53,7 +56,8 @@ def unreachable(session: Session, command: Command, *, now: datetime) -> str | N
     status = session.get(StationStatus, command.station_id)
     if status is None or status.presence != Presence.ONLINE:
         return "offline" if status is not None and status.presence == Presence.OFFLINE else "unknown"
-    if status.heartbeat_at is None or now - status.heartbeat_at > HEARTBEAT_LIMIT:
+    # by a clock that was put back a heartbeat lies ahead: the next one will tell
+    if status.heartbeat_at is None or abs(now - status.heartbeat_at) > HEARTBEAT_LIMIT:
         return "heartbeat_old"
     return None
 
@@ -149,18 +153,24 @@ def note_asked(session: Session, command_ids: Sequence[str], *, now: datetime) -
 
 
 def next_due(session: Session) -> datetime | None:
-    """When the earliest order must be looked at."""
-    return session.scalar(select(func.min(Command.due_at)).where(Command.final.is_(False)))
+    """When the earliest order must be looked at; an unknown outcome waits for its station, not for a time."""
+    timed = (Command.final.is_(False), Command.state != S.UNKNOWN)
+    return session.scalar(select(func.min(Command.due_at)).where(*timed))
 
 
 def expire(session: Session, *, now: datetime) -> list[Command]:
-    """Give every order whose time is up the verdict that is true of it."""
-    query = select(Command.id).where(Command.final.is_(False), Command.due_at <= now)
+    """Give every order whose time is up the verdict that is true of it.
+
+    A timer further ahead than any order waits was set before the hub's clock was put back: its time is up as well, or
+    the door would take no order until the clock is there again.
+    """
+    astray = and_(Command.state != S.UNKNOWN, Command.due_at > now + LONGEST_WAIT)
+    query = select(Command.id).where(Command.final.is_(False), or_(Command.due_at <= now, astray))
     due = results.lock(session, session.scalars(query).all())
     moved = []
     for command in due.values():
         # looked at again: another writer may have moved it while we waited for its lock
-        if command.final or command.due_at > now:
+        if command.final or now < command.due_at <= now + LONGEST_WAIT:
             continue
         if command.state in BEFORE_GO:
             state, code = _silence(session, command, now)

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults import hostile, network, outages, report
+from tests.faults.clocks import clocks
+from tests.faults.disk import damage
 from tests.faults.model import search
 from tests.faults.processes import kills
 from tests.faults.report import Campaign, Report
+from tests.faults.stalls import stalls
 
 SEED: Final = 1
 FOLDER: Final = Path("build/faults")
@@ -44,6 +47,9 @@ CAMPAIGNS: Final[dict[str, Entry]] = {
     "flapping-link": Entry(outages.run_flapping, full_n=5, quick_n=1),
     "brokers": Entry(outages.run_brokers, full_n=12, quick_n=3),
     "hostile-broker": Entry(hostile.run, full_n=300, quick_n=8),
+    "stalls": Entry(stalls, full_n=60, quick_n=8),
+    "damage": Entry(damage, full_n=200, quick_n=10),
+    "clocks": Entry(clocks, full_n=54, quick_n=6),
 }
 
 

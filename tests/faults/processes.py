@@ -107,7 +107,7 @@ class Reaper:
         self.revive(armed=False)
         started_s = time.monotonic()
         wait_for(
-            lambda: not self.rig.unsettled() and not self.witness.owed(),
+            lambda: not (self.rig.unsettled() or self.witness.owed() or self.rig.gaps()),
             within_s=SETTLE_S,
             what="all orders over and all promises kept",
         )

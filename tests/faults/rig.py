@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -32,6 +32,9 @@ OPERATORS: Final = 24
 DOORS: Final = tuple(f"d{number}" for number in range(1, 9))
 RELAY_PINS: Final = (9, 10, 11, 12, 13, 16, 17, 18)
 CONTACT_PINS: Final = (4, 5, 6, 7, 8, 19, 20, 21)
+EXIT_PINS: Final = (23, 26, 27)
+EXITS: Final = DOORS[: len(EXIT_PINS)]
+"""Doors with an exit button: a board has no more pins."""
 
 PROFILE: Final = """\
 schema = 1
@@ -109,8 +112,10 @@ def write_station(
 ) -> Signer:
     """A station file with many doors and no camera, so that it starts fast; its signer."""
     folder.mkdir(parents=True, exist_ok=True)
+    exits = dict(zip(EXITS, EXIT_PINS, strict=True))
     wiring = "\n".join(
         f'[[doors]]\nid = "{door}"\nrelay = {{ pin = {relay} }}\ncontact = {{ pin = {contact}, active_low = false }}'
+        + (f"\nexit = {{ pin = {exits[door]} }}" if door in exits else "")
         for door, relay, contact in zip(doors, RELAY_PINS, CONTACT_PINS, strict=False)
     )
     rules = "\n".join(f'[[doors]]\nid = "{door}"\nlock = "fail_secure"\nunlocked_s = 1.0' for door in doors)
@@ -272,11 +277,23 @@ class Rig:
     def parts(self) -> list[Part]:
         return [self.broker, self.bridge, self.web, *self.stations]
 
-    def start(self) -> None:
-        """All of it, until the hub sees every station online."""
+    def start(
+        self,
+        *,
+        wraps: Mapping[str, Sequence[str]] | None = None,
+        environments: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        """All of it, until the hub hears every station.
+
+        Args:
+            wraps: commands that run a part, by its name.
+            environments: of parts, by their names.
+        """
         self.broker.start()
         for part in self.parts[1:]:
-            part.launch()
+            part.launch(
+                wrap=(wraps or {}).get(part.name, ()), environment=(environments or {}).get(part.name)
+            )
         for part in self.parts[1:]:
             part.await_ready()
         self.await_online()
@@ -305,8 +322,16 @@ class Rig:
             return status.presence == "online" and seen is not None and (utc_now() - seen).total_seconds() < 2
 
     def await_online(self, within_s: float = 60.0) -> None:
-        for station in self.stations:
-            wait_for(lambda one=station: self.online(one), within_s=within_s, what=f"{station.id} online")  # type: ignore[misc]
+        """Wait until the hub has heard every station from now on, so that an order can reach it."""
+        now = utc_now()
+
+        def look() -> bool:
+            with self.sessions() as session:
+                statuses = [session.get_one(StationStatus, station.id) for station in self.stations]
+            heard = [status.heartbeat_at for status in statuses if status.presence == "online"]
+            return len(heard) == len(statuses) and all(at is not None and at > now for at in heard)
+
+        wait_for(look, within_s=within_s, what="every station heard")
 
     def commands(self) -> list[Command]:
         with self.sessions() as session:
@@ -327,6 +352,15 @@ class Rig:
                 door = str(row.data.get("door"))
                 counts[door] = counts.get(door, 0) + 1
             return counts
+
+    def gaps(self) -> list[str]:
+        """Stores of which numbers are missing at the hub: alarms overtake the rest, so these may still be on their way."""
+        counted = func.count(Event.id), func.max(Event.seq)
+        with self.sessions() as session:
+            rows = session.execute(
+                select(Event.station_id, *counted).group_by(Event.station_id, Event.install_id)
+            ).all()
+        return [f"{station}: {count} of {last}" for station, count, last in rows if count != last]
 
     def total(self, table: type[Any]) -> int:
         with self.sessions() as session:

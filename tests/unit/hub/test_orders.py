@@ -283,3 +283,32 @@ def test_the_next_timer_is_the_earliest(world: World) -> None:
     world.request()
     with world.sessions() as session:
         assert orders.next_due(session) == world.now + timedelta(seconds=3)
+
+
+@pytest.mark.parametrize("back", [{"minutes": 2}, {"hours": 1}, {"days": 30}], ids=str)
+def test_a_clock_put_back_does_not_hold_a_door_with_an_order_that_never_ends(
+    world: World, back: dict[str, float]
+) -> None:
+    command = world.request()
+    world.now -= timedelta(**back)
+    with world.sessions.begin() as session:
+        (moved,) = orders.expire(session, now=world.now)
+    assert (moved.id, moved.final) == (command.id, True)
+
+
+def test_a_clock_put_back_after_go_makes_the_outcome_unknown(world: World) -> None:
+    command = world.request()
+    authorise(world, command)
+    world.now -= timedelta(hours=1)
+    with world.sessions.begin() as session:
+        orders.expire(session, now=world.now)
+        assert orders.expire(session, now=world.now) == []
+        assert orders.next_due(session) is None
+    assert read(world.sessions, command).state == S.UNKNOWN
+
+
+def test_a_heartbeat_from_before_the_clock_was_put_back_lets_nothing_out(world: World) -> None:
+    command = world.request()
+    world.now -= timedelta(minutes=1)
+    with world.sessions() as session:
+        assert orders.unreachable(session, command, now=world.now) == "heartbeat_old"

@@ -1,0 +1,37 @@
+"""Short seeded slices of the campaigns on processes, files and clocks; ``make faults`` runs them in full."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.clocks import clocks, library
+from tests.faults.disk import damage
+from tests.faults.stalls import stalls
+from tests.support.broker import mosquitto_program
+from tests.support.parts import require
+
+pytestmark = [pytest.mark.mosquitto, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(autouse=True)
+def _broker() -> None:
+    require(mosquitto_program(), "no Mosquitto; on Debian: apt-get install mosquitto")
+
+
+def test_processes_that_stand_still_or_starve_move_no_door_late(tmp_path: Path) -> None:
+    campaign = stalls(4, 1, tmp_path)
+    assert campaign.violations == []
+    assert campaign.n >= 4
+
+
+def test_damaged_files_take_no_door_out_of_service(tmp_path: Path) -> None:
+    campaign = damage(4, 1, tmp_path)
+    assert campaign.violations == []
+    assert campaign.n == 4
+
+
+def test_wrong_clocks_open_no_door_and_keep_none_shut(tmp_path: Path) -> None:
+    require(library(), "no libfaketime; on Debian: apt-get install faketime")
+    campaign = clocks(3, 1, tmp_path)
+    assert campaign.violations == []
+    assert campaign.n == 3
