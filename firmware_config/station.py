@@ -248,6 +248,22 @@ class Siren(Section):
     limit_s: Annotated[float, Field(ge=1, le=300)] = 60.0
 
 
+class Storage(Section):
+    """The station's own disk.
+
+    Attributes:
+        ballast_mb: a reserve that is given back when the disk is full; 0 for none.
+        event_rows: events that may wait for the hub; beyond it the oldest of the least urgent are given up, and that is told.
+        reading_rows: readings that may wait; beyond it the older half is thinned.
+        wear_mb_day: more than this written to the disk in 24 h is told once a day.
+    """
+
+    ballast_mb: Annotated[int, Field(ge=0, le=1024)] = 64
+    event_rows: Annotated[int, Field(ge=1_000, le=2_000_000)] = 200_000
+    reading_rows: Annotated[int, Field(ge=1_000, le=2_000_000)] = 100_000
+    wear_mb_day: Annotated[int, Field(ge=1, le=100_000)] = 300
+
+
 class StationConfig(Section):
     """One station.
 
@@ -274,6 +290,7 @@ class StationConfig(Section):
     access: AccessRules = AccessRules()
     siren: Siren = Siren()
     kiosk: Kiosk = Kiosk()
+    storage: Storage = Storage()
 
     @field_validator("time_zone")
     @classmethod

@@ -272,6 +272,7 @@ def _summary(station: Station) -> dict[str, Any]:
         "broker": f"{config.broker.host}:{config.broker.port}",
         "liveness": config.face.liveness,
         "kiosk": _kiosk(config),
+        "storage": _storage(config),
     }
 
 
@@ -279,6 +280,14 @@ def _kiosk(config: StationConfig) -> str:
     if not config.kiosk.enabled:
         return "off"
     return f"door {config.kiosk_door}, 127.0.0.1:{config.kiosk.port or 'any free port'}"
+
+
+def _storage(config: StationConfig) -> str:
+    storage = config.storage
+    return (
+        f"{storage.ballast_mb} MiB reserve, {storage.event_rows} events and {storage.reading_rows} readings may wait, "
+        f"{storage.wear_mb_day} MB a day"
+    )
 
 
 def _lines(summary: dict[str, Any]) -> str:

@@ -23,12 +23,23 @@ class Link(Protocol):
     def send_challenge(self, challenge: Challenge) -> None:
         """Send it now or never: it dies in 3 s."""
 
+    def send_result(self, result: Result) -> None:
+        """Send it now, although it is not on disk."""
+
     def send_reply(self, reply: Reply) -> None:
         """Answer a question of the hub."""
 
 
 class Answers(Protocol):
-    """The durable memory of orders."""
+    """The durable memory of orders.
+
+    Attributes:
+        takes_orders: what becomes of one could be kept; looking never waits.
+    """
+
+    @property
+    def takes_orders(self) -> bool:
+        """See above."""
 
     def commit_intent(self, cmd_id: str, digest: str, on_done: Callable[[bool], None]) -> None:
         """Write that ``cmd_id`` is about to be carried out; call back from another thread once it is on disk."""
@@ -146,6 +157,8 @@ class Orders:
         keeper = self._keepers.get(door)
         if keeper is None:
             return None  # the judge knows no such door either
+        if not self._answers.takes_orders:
+            return "storage_full"
         reason = self._modes.refusal(verb, door)
         return reason or (refusal(keeper.state) if verb == "unlock" else None)
 
@@ -154,6 +167,8 @@ class Orders:
             self._link.send_challenge(answer)
         elif isinstance(answer, Result):
             self._answers.put_result(answer, digest=self._commands.digest(answer.cmd_id))
+            if not self._answers.takes_orders:  # nobody is to wait for a disk that may be full for hours
+                self._link.send_result(answer)
         elif isinstance(answer, Reply):
             self._link.send_reply(answer)
         elif answer.reason == "conflict":

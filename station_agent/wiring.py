@@ -35,6 +35,7 @@ from station_agent.ledger import Ledger
 from station_agent.link.link import Link
 from station_agent.link.presence import Status
 from station_agent.loop import ControlLoop
+from station_agent.memory import open_memory
 from station_agent.modes import DoorModes
 from station_agent.orders import Orders
 from station_agent.people.copying import Copying, NoCopies
@@ -45,7 +46,6 @@ from station_agent.simulate.stand import Stand
 from station_agent.store.credentials import Credentials
 from station_agent.store.gallery_key import sealing_key
 from station_agent.store.roster import RosterStore
-from station_agent.store.store import Store
 from station_agent.timekeeper import Timekeeper
 from station_agent.visits import Visits
 
@@ -97,7 +97,7 @@ def _run(station: Station, parts: ExitStack, stand: Stand | None, *, control: Pa
     parts.callback(rack.close)
 
     new = not (data_dir / "safety.db").exists()
-    store, ledger = _memory(station, clock, inbox, parts)
+    store, ledger = open_memory(station, clock, parts, damaged=lambda: inbox.put(Stopped()))
     credentials = _credentials(data_dir, config.station, clock, parts)
     hub_keys = Verifier.of(*(key.public for key in config.hub.command_keys))
     roster = RosterStore(data_dir / "roster.bin", verifier=hub_keys, station=config.station)
@@ -271,19 +271,6 @@ def _run(station: Station, parts: ExitStack, stand: Stand | None, *, control: Pa
         rack.release()
         ledger.record(EventKind.STATION_STOPPED, {})
         store.barrier(STOP_S)
-
-
-def _memory(
-    station: Station, clock: SystemClock, inbox: queue.SimpleQueue[Fact], parts: ExitStack
-) -> tuple[Store, Ledger]:
-    """What is kept, and who writes it down; the store is closed at the end."""
-    data_dir = station.beside(station.config.data_dir)
-    store = Store(data_dir, station=station.config.station, stamp=clock.stamp())
-    parts.callback(store.close)
-    ledger = Ledger(store, clock)
-    # a file that rots while it is open is set aside at the next start, which the service manager brings about
-    store.report(record=ledger.record, damaged=lambda: inbox.put(Stopped()))
-    return store, ledger
 
 
 def _credentials(data_dir: Path, station: str, clock: SystemClock, parts: ExitStack) -> Credentials:

@@ -21,7 +21,7 @@ from firmware_config.signing import Refused, Signer, Verifier
 from firmware_config.station import Station
 from firmware_config.topics import COMMAND_TOPICS, Topic
 from firmware_config.vocabulary import EventKind
-from firmware_config.wire import Ack, Ask, Challenge, Erase, Go, Order, Reply, RosterPart, kind_of
+from firmware_config.wire import Ack, Ask, Challenge, Erase, Go, Order, Reply, Result, RosterPart, kind_of
 from station_agent import facts
 from station_agent.clock import Clock
 from station_agent.link.access import access_of
@@ -200,6 +200,10 @@ class Link:
         """Send it now or never: it dies in 3 s."""
         self._sealed(Topic.CHALLENGE, challenge, challenge.cmd_id)
 
+    def send_result(self, result: Result) -> None:
+        """Send a result that could not be kept; it comes again from the store once the disk writes."""
+        self._sealed(Topic.RESULT, result, result.cmd_id)
+
     def send_reply(self, reply: Reply) -> None:
         """Answer a question of the hub; it asks again when this is lost."""
         self._sealed(Topic.REPLY, reply, reply.cmd_id)
@@ -208,7 +212,7 @@ class Link:
         """Hand a sealed copy to the data connection; False when there is none."""
         return self._send(Topic.REPLICA, self._signer.seal("replica", replica), None)
 
-    def _sealed(self, topic: Topic, body: Challenge | Reply, cmd_id: str) -> None:
+    def _sealed(self, topic: Topic, body: Challenge | Reply | Result, cmd_id: str) -> None:
         payload = self._signer.seal(kind_of(body), body)
         if self._command.publish(topic, payload, correlation=cmd_id) is None:
             _LOG.warning("not_sent", extra={"topic": topic.value.tail, "cmd_id": cmd_id})

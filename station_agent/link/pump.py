@@ -32,7 +32,7 @@ from firmware_config.wire import (
 )
 from station_agent.clock import Clock
 from station_agent.link.lanes import Lane, TokenBucket, Window
-from station_agent.store.outbox import Pending
+from station_agent.store.result_rows import Pending
 from station_agent.store.store import Store
 
 _LOG = logging.getLogger(__name__)

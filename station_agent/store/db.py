@@ -4,13 +4,16 @@ One process and one connection per file (safety.md D4): several writers or check
 SQLite 3.51.3. The lock file says so to a second agent instead of letting it try.
 """
 
+import errno
 import fcntl
 import logging
 import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -21,6 +24,8 @@ from station_agent.store.sums import Summed, seal, teach
 
 _LOG = logging.getLogger(__name__)
 
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 (a folder of its own is made in it, for this process only)
+_FULL: Final = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 _WITNESS_AT: Final = 24
 _SUSPECT: Final = b"suspect".ljust(20) + b"\n"
 _COMPANIONS: Final = ("", "-wal", "-shm")
@@ -60,12 +65,14 @@ class Opened:
         set_aside: where a damaged file was moved, when there was one.
         rolled_back: commits are missing that were made, where that may be (``NORMAL``).
         lock: descriptor of the lock file; closing it lets the next process in.
+        volatile: where the file really is, when its own place takes no writing: in memory, until the end.
     """
 
     connection: sqlite3.Connection
     set_aside: Path | None
     rolled_back: bool
     lock: int
+    volatile: Path | None = None
 
     def witness(self, commits: int) -> None:
         """Note outside the file how many commits it holds: a log that is cut off later shows.
@@ -84,16 +91,46 @@ class Opened:
         """Close the file, then give up the lock."""
         self.connection.close()
         os.close(self.lock)
+        if self.volatile:
+            shutil.rmtree(self.volatile, ignore_errors=True)
 
 
 def open_database(path: Path, schema: Schema) -> Opened:
     """Lock, check, migrate and open a file, making it and its folder when missing.
+
+    On a file system that takes no writing a copy is opened in memory, and what is written is lost at the end: doors and
+    entry go on (D9). A file with an ``install_id`` begins empty there, because its numbers could not be kept.
 
     Raises:
         StoreBusyError: the lock is taken.
         StoreError: the file was written by a newer release.
         sqlite3.OperationalError: the disk refuses.
     """
+    try:
+        return _open(path, schema)
+    except (OSError, sqlite3.OperationalError) as error:
+        if not _takes_nothing(path, error):
+            raise
+    folder = Path(tempfile.mkdtemp(prefix="yizhan-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None))
+    if not schema.summed:
+        for companion in ("", "-wal"):
+            with suppress(FileNotFoundError):
+                shutil.copy(path.with_name(path.name + companion), folder)
+    _LOG.critical("store_in_memory", extra={"file": str(path), "instead": str(folder)})
+    return replace(_open(folder / path.name, schema), volatile=folder)
+
+
+def _takes_nothing(path: Path, error: OSError | sqlite3.OperationalError) -> bool:
+    """The file system is full or read-only, as opposed to out of reach for this user."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY}:
+        return True
+    seen = os.statvfs(path.parent)
+    return bool(seen.f_flag & os.ST_RDONLY) or seen.f_bavail == 0
+
+
+def _open(path: Path, schema: Schema) -> Opened:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = _lock(path)
     try:

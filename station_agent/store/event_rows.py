@@ -56,6 +56,21 @@ class Read:
     bad: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Waiting events of one lane that had to go.
+
+    Attributes:
+        first: lowest number.
+        last: highest number.
+    """
+
+    lane: Lane
+    count: int
+    first: int
+    last: int
+
+
 def keep(connection: sqlite3.Connection, event: Event) -> int:
     """Store an event; 0 when it is there already, because the batch is run again."""
     values = (
@@ -164,6 +179,31 @@ def count_waiting(connection: sqlite3.Connection) -> int:
         "SELECT sum(value) FROM counter WHERE name IN ('waiting_0', 'waiting_1', 'waiting_2')"
     ).fetchone()
     return int(rows)
+
+
+def give_up(connection: sqlite3.Connection, row_limit: int) -> list[GivenUp]:
+    """Let the oldest of the least urgent lane go while more than ``row_limit`` wait. A tenth at a time, not one by one."""
+    over = count_waiting(connection) - row_limit
+    if over <= 0:
+        return []
+    over += row_limit // 10
+    gone: list[GivenUp] = []
+    for lane in sorted(Lane, reverse=True):
+        seqs = [
+            int(seq)
+            for (seq,) in connection.execute(
+                "SELECT seq FROM event WHERE waiting AND lane = ? AND seq < ? ORDER BY seq LIMIT ?",
+                (int(lane), newest(connection), over),
+            )
+        ]
+        if seqs:
+            connection.executemany("DELETE FROM event WHERE seq = ?", [(seq,) for seq in seqs])
+            lose(connection, len(seqs))
+            gone.append(GivenUp(lane, len(seqs), seqs[0], seqs[-1]))
+            over -= len(seqs)
+        if over <= row_limit // 10:  # never a more urgent one for the sake of the tenth
+            break
+    return gone
 
 
 def lose(connection: sqlite3.Connection, rows: int) -> None:

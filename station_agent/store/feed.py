@@ -67,10 +67,15 @@ class Feed(Generic[T, R]):
         """The disk refused the last time."""
         return self._failing
 
-    def put(self, item: T) -> bool:
-        """Hand over an item and return at once; False when there are too many, and the item is lost."""
+    def put(self, item: T, *, share: float = 1.0) -> bool:
+        """Hand over an item and return at once; False when there are too many, and the item is lost.
+
+        Args:
+            item: to keep.
+            share: of the room that an item of this kind may fill; the rest is for more urgent ones.
+        """
         with self._changed:
-            if len(self._waiting) < self._limit:
+            if len(self._waiting) < self._limit * share:
                 self._last += 1
                 self._waiting.append((self._last, item))
                 self._start()
@@ -80,6 +85,14 @@ class Feed(Generic[T, R]):
         if first:
             _LOG.error("store_feed_full", extra={"file": str(self._writer.path), "limit": self._limit})
         return False
+
+    def try_again(self) -> None:
+        """The disk may write again: do not wait for the next try."""
+        with self._changed:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+                self._start()
 
     def barrier(self, timeout_s: float) -> bool:
         """Wait until everything put before is committed; False when it is not in time."""
@@ -146,5 +159,6 @@ class Feed(Generic[T, R]):
 
     def _again(self) -> None:
         with self._changed:
-            self._timer = None
-            self._start()
+            if self._timer is not None:  # else somebody else has tried meanwhile
+                self._timer = None
+                self._start()

@@ -12,18 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from firmware_config import crashpoint
-from firmware_config.vocabulary import EventKind, Lane
+from firmware_config.vocabulary import EventKind, Lane, lane_of
 from firmware_config.wire import BATCH_LIMIT, Ack, Event, Result, Scalar, Span
 from station_agent.clock import Stamp
-from station_agent.store import event_rows
+from station_agent.store import event_rows, result_rows
 from station_agent.store.answered import remember
 from station_agent.store.feed import Feed
-from station_agent.store.sums import row_sum
+from station_agent.store.result_rows import Pending
 from station_agent.store.writer import Job, Writer
 
 _LOG = logging.getLogger(__name__)
@@ -31,8 +31,14 @@ _LOG = logging.getLogger(__name__)
 WAITING_LIMIT: Final = 10_000
 """Events held in memory while the disk refuses."""
 
+SHARES: Final = {Lane.ALARM: 1.0, Lane.ACCESS: 0.8, Lane.AUDIT: 0.6}
+"""Of that memory: what is less urgent leaves room for what is more."""
+
 GONE_LIMIT: Final = 5 * BATCH_LIMIT
 """Spans to tell; a hub that asks for more asks again."""
+
+ROW_LIMIT: Final = 200_000
+"""Events that wait on disk, about 60 MB: two weeks at ten a minute. Then the oldest of the least urgent lane go."""
 
 DATA_LIMIT: Final = 2_048
 """Bytes of one event's data, so that a full batch can always be cut to fit one message."""
@@ -60,14 +66,6 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """A result that waits. ``seq`` orders the lane and changes when the result does."""
-
-    seq: int
-    result: Result
-
-
-@dataclass(frozen=True, slots=True)
 class _Answer:
     result: Result
     digest: str
@@ -92,6 +90,13 @@ class Tally:
     lost: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    tally: Tally
+    given_up: list[event_rows.GivenUp]
+    told: int
+
+
 class Outbox:
     """The safety lane. Puts never wait; reads and acknowledgements go through the writer too."""
 
@@ -102,11 +107,16 @@ class Outbox:
         install_id: str,
         on_rows: Callable[[], None],
         on_bad: Callable[[int], None],
+        on_lost: Callable[[Lane, int, int, int], None],
+        row_limit: int = ROW_LIMIT,
     ) -> None:
         self._writer = writer
         self._install_id = install_id
         self._on_rows = on_rows
         self._on_bad = on_bad
+        self._on_lost = on_lost
+        self._row_limit = row_limit
+        self._untold = 0
         self._lock = threading.Lock()
         self._tally = writer.call(_begin)
         self._seq = self._tally.seq
@@ -115,13 +125,14 @@ class Outbox:
         self._again = 0
         self._unpruned = 0
         self._stamp: Stamp | None = None
-        self._feed = Feed(writer, _keep, self._kept, limit=WAITING_LIMIT)
+        self._feed = Feed(writer, self._keep, self._store_done, limit=WAITING_LIMIT)
         self.foreign_acks = 0
 
     @property
-    def dropped(self) -> int:
-        """Events and results lost because the disk refused for too long. Their numbers stay as gaps."""
-        return self._feed.dropped
+    def lost(self) -> int:
+        """Events that will never be sent, since the file was made. Their numbers stay as gaps."""
+        with self._lock:
+            return self._tally.lost + self._untold
 
     @property
     def refused(self) -> bool:
@@ -140,20 +151,23 @@ class Outbox:
         if (size := len(msgspec.json.encode(kept))) > DATA_LIMIT:
             _LOG.error("event_data_too_large", extra={"kind": kind.value, "bytes": size})
             kept = {"too_large_bytes": size}
+        lane = lane_of(kind)
         with self._lock:
             self._seq += 1
             self._stamp = stamp
-            self._feed.put(
-                Event(
-                    seq=self._seq,
-                    kind=kind,
-                    boot_id=stamp.boot_id,
-                    mono_ms=stamp.mono_ms,
-                    wall_ms=stamp.wall_ms,
-                    clock=stamp.trust,
-                    data=kept,
-                )
+            event = Event(
+                seq=self._seq,
+                kind=kind,
+                boot_id=stamp.boot_id,
+                mono_ms=stamp.mono_ms,
+                wall_ms=stamp.wall_ms,
+                clock=stamp.trust,
+                data=kept,
             )
+            kept_in_memory = self._feed.put(event, share=SHARES[lane])
+            self._untold += not kept_in_memory
+        if not kept_in_memory:
+            self._on_lost(lane, 1, event.seq, event.seq)
 
     def put_result(self, result: Result, *, digest: str = "") -> None:
         """Keep a result and send it. Returns at once.
@@ -212,14 +226,14 @@ class Outbox:
 
     def results(self, limit: int, *, after: int = 0) -> list[Pending]:
         """Waiting results in order, ``after`` exclusive. What was given out here may be acknowledged from now on."""
-        found = self._writer.call(lambda connection: _results(connection, limit, after))
+        found = self._writer.call(lambda connection: result_rows.waiting(connection, limit, after))
         if found:
             self._shown = max(self._shown, found[-1].seq)
         return found
 
     def results_of(self, seqs: Sequence[int]) -> list[Pending]:
         """Those of these that still wait, in order."""
-        return self._writer.call(lambda connection: _results_of(connection, seqs))
+        return self._writer.call(lambda connection: result_rows.waiting_in(connection, seqs))
 
     def acknowledge(self, ack: Ack) -> None:
         """Have what the hub has wait no more. Returns at once.
@@ -271,6 +285,30 @@ class Outbox:
             self._set(tally)
             self._on_bad(len(read.bad))
         return read.events
+
+    def _keep(self, connection: sqlite3.Connection, items: Sequence[Event | _Answer]) -> _Kept:
+        for item in items:
+            if isinstance(item, Event):
+                event_rows.keep(connection, item)
+                crashpoint.here("agent.event.before_commit")
+            else:
+                remember(connection, item.result, digest=item.digest)
+        told = self._untold
+        if told:
+            event_rows.lose(connection, told)
+        given_up = event_rows.give_up(connection, self._row_limit)
+        return _Kept(_look(connection), given_up, told)
+
+    def _store_done(self, kept: _Kept) -> None:
+        with self._lock:
+            self._untold -= kept.told
+        for gone in kept.given_up:
+            self._on_lost(gone.lane, gone.count, gone.first, gone.last)
+        self._kept(kept.tally)
+
+    def try_again(self) -> None:
+        """The disk may write again."""
+        self._feed.try_again()
 
     def _kept(self, tally: Tally) -> None:
         crashpoint.here("agent.outbox.committed")
@@ -331,16 +369,6 @@ def _look(connection: sqlite3.Connection) -> Tally:
     )
 
 
-def _keep(connection: sqlite3.Connection, items: Sequence[Event | _Answer]) -> Tally:
-    for item in items:
-        if isinstance(item, Event):
-            event_rows.keep(connection, item)
-            crashpoint.here("agent.event.before_commit")
-        else:
-            remember(connection, item.result, digest=item.digest)
-    return _look(connection)
-
-
 def _take_effect(
     connection: sqlite3.Connection, *, effect: Callable[[sqlite3.Connection], Result], digest: str
 ) -> tuple[Result, Tally]:
@@ -351,32 +379,3 @@ def _take_effect(
 
 def _resend(connection: sqlite3.Connection, *, first: int, last: int) -> tuple[event_rows.Resent, Tally]:
     return event_rows.resend(connection, first, last), _look(connection)
-
-
-def _results(connection: sqlite3.Connection, limit: int, after: int) -> list[Pending]:
-    rows = connection.execute(
-        "SELECT seq, cmd_id, final, body, sum FROM result WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
-    ).fetchall()
-    return _sound(connection, rows)
-
-
-def _results_of(connection: sqlite3.Connection, seqs: Sequence[int]) -> list[Pending]:
-    rows = (
-        connection.execute(
-            "SELECT seq, cmd_id, final, body, sum FROM result WHERE seq = ?", (seq,)
-        ).fetchone()
-        for seq in sorted(seqs)
-    )
-    return _sound(connection, [row for row in rows if row])
-
-
-def _sound(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> list[Pending]:
-    """A damaged result is never sent; the answer it repeats is asked for by the hub, and has a checksum of its own."""
-    found = []
-    for seq, *values, total in rows:
-        if row_sum(*values) == total:
-            found.append(Pending(seq, msgspec.json.decode(values[-1], type=Result)))
-        else:
-            _LOG.error("result_damaged", extra={"seq": seq})
-            connection.execute("DELETE FROM result WHERE seq = ?", (seq,))
-    return found

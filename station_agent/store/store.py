@@ -14,11 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from firmware_config.vocabulary import EventKind
+from firmware_config.station import Storage
+from firmware_config.vocabulary import EventKind, Lane
 from firmware_config.wire import Ack, Anchor, Result, Scalar, StorageStatus
 from station_agent.clock import Stamp
 from station_agent.core.commands import Known, ModeChange
 from station_agent.core.modes import Term
+from station_agent.core.storage import State
 from station_agent.store import modes
 from station_agent.store.answered import Answered
 from station_agent.store.boots import Boots
@@ -40,23 +42,31 @@ class Store:
     Attributes:
         install_id: of ``safety.db``; a new one means that events and answers were lost.
         set_aside: damaged files that were moved away when this was opened.
+        volatile: the disk took no writing when this was opened, so all of it lives in memory, under a new ``install_id``.
+        written_bytes_day: to the card, as the watch measured.
         outbox: events and results, for the pump.
         telemetry: readings, for the pump.
     """
 
-    def __init__(self, folder: Path, *, station: str, stamp: Stamp) -> None:
+    def __init__(self, folder: Path, *, station: str, stamp: Stamp, limits: Storage | None = None) -> None:
         """Open or make both files.
 
         Args:
             folder: the station's ``data_dir``.
             station: own id.
             stamp: this moment.
+            limits: how much may wait; the defaults of the station file when absent.
 
         Raises:
             StoreError: a file is in use by another process, or was written by a newer release.
         """
         self._listeners: list[Callable[[], None]] = []
+        limits = limits or Storage()
         self._stamp = stamp
+        self._state: State = "ok"
+        self._free_bytes = 0
+        self.written_bytes_day: int | None = None
+        self._lost: Callable[[Lane, int, int, int], None] = lambda *_: None
         self._record: Record = self._record_as_of_the_last
         self._damaged: Callable[[], None] = lambda: None
         self._safety = Writer(folder / "safety.db", SAFETY, on_damage=self._met_damage)
@@ -68,6 +78,7 @@ class Store:
             self._safety.close()
             raise
         self.set_aside = [file for file in (self._safety.set_aside, self._telemetry.set_aside) if file]
+        self.volatile = self._safety.volatile is not None
         self.install_id = _identity(self._safety)
         found = salvage(self._safety.set_aside) if self._safety.set_aside else Salvaged()
         self._safety.call(partial(restore_orders, found=found, install_id=self.install_id))
@@ -75,9 +86,19 @@ class Store:
         self._answered = Answered(self._safety, station=station, install_id=self.install_id, stamp=stamp)
         self._boots = Boots(self._safety)
         self.outbox = Outbox(
-            self._safety, install_id=self.install_id, on_rows=self._tell, on_bad=self._met_bad_rows
+            self._safety,
+            install_id=self.install_id,
+            on_rows=self._tell,
+            on_bad=self._met_bad_rows,
+            on_lost=self._gave_up,
+            row_limit=limits.event_rows,
         )
-        self.telemetry = Telemetry(self._telemetry, install_id=_identity(self._telemetry), on_rows=self._tell)
+        self.telemetry = Telemetry(
+            self._telemetry,
+            install_id=_identity(self._telemetry),
+            on_rows=self._tell,
+            row_limit=limits.reading_rows,
+        )
 
         self._tell_of_damage(found)
 
@@ -95,14 +116,21 @@ class Store:
                 {"file": self._telemetry.set_aside.name, "salvaged": len(readings)},
             )
 
-    def report(self, *, record: Record, damaged: Callable[[], None]) -> None:
+    def report(
+        self,
+        *,
+        record: Record,
+        damaged: Callable[[], None],
+        lost: Callable[[Lane, int, int, int], None],
+    ) -> None:
         """Say where to put on record what the store finds out by itself, on any thread.
 
         Args:
             record: takes events, stamps them, and gives them to this store.
             damaged: an open file turned out to be bad; end the process, its next start sets the file aside.
+            lost: events of a lane were given up: how many, the first and the last of them.
         """
-        self._record, self._damaged = record, damaged
+        self._record, self._damaged, self._lost = record, damaged, lost
 
     def listen(self, callback: Callable[[], None]) -> None:
         """Call back, on a writer's thread, whenever rows were added."""
@@ -123,6 +151,9 @@ class Store:
 
     def commit_intent(self, cmd_id: str, digest: str, on_done: Callable[[bool], None]) -> None:
         """Put "about to pulse" on disk, then call back from the writer's thread."""
+        if self.volatile:
+            on_done(False)
+            return
         self._answered.commit_intent(cmd_id, digest, on_done)
 
     def change_mode(
@@ -183,10 +214,35 @@ class Store:
     def health(self) -> StorageStatus:
         """How the disk is. Never touches it."""
         return StorageStatus(
-            state="full" if self.outbox.refused else "ok",
-            events_lost=self.outbox.dropped + self.outbox.tally.lost,
+            state="full" if self._state in {"ok", "low"} and self.outbox.refused else self._state,
+            free_bytes=self._free_bytes,
+            written_bytes_day=self.written_bytes_day,
+            events_lost=self.outbox.lost,
             readings_lost=self.telemetry.dropped,
         )
+
+    @property
+    def takes_orders(self) -> bool:
+        """What becomes of an order could be kept. Never touches the disk."""
+        return not self.volatile and self._state not in {"full", "read_only"} and not self.outbox.refused
+
+    @property
+    def refusing(self) -> bool:
+        """The disk refused the last time something was to be kept."""
+        return self.outbox.refused or self.telemetry.failing
+
+    def disk_seen(self, state: State, *, free_bytes: int) -> None:
+        """What the watch saw."""
+        self._state, self._free_bytes = state, free_bytes
+
+    def write_again(self) -> None:
+        """There may be room now: do not wait for the next try."""
+        self.outbox.try_again()
+        self.telemetry.try_again()
+
+    def thin(self) -> None:
+        """Readings first: make room of them."""
+        self.telemetry.thin()
 
     def backlog(self) -> Backlog:
         """Events and results that wait for the hub."""
@@ -205,6 +261,9 @@ class Store:
 
     def _met_bad_rows(self, rows: int) -> None:
         self._record(EventKind.STORAGE_DAMAGED, {"file": self._safety.path.name, "rows": rows})
+
+    def _gave_up(self, lane: Lane, count: int, first: int, last: int) -> None:
+        self._lost(lane, count, first, last)
 
     def _met_damage(self) -> None:
         self._damaged()

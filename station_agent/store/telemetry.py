@@ -9,6 +9,7 @@ import math
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from functools import partial
 from typing import Any, Final
 
@@ -101,6 +102,29 @@ class Telemetry:
         if ack.install_id == self.install_id and ack.readings:
             self._writer.submit(partial(_forget, ack=ack), urgent=False)
 
+    @property
+    def failing(self) -> bool:
+        """The disk refused the last time."""
+        return self._feed.failing
+
+    def try_again(self) -> None:
+        """The disk may write again."""
+        self._feed.try_again()
+
+    def thin(self) -> None:
+        """Give every second of the older readings up, to make room. Returns at once."""
+
+        def job(connection: sqlite3.Connection) -> int:
+            (rows,) = connection.execute("SELECT count(*) FROM reading").fetchone()
+            _thin(connection, int(rows) * 3 // 4)
+            return _thinned(connection)
+
+        self._writer.submit(job).add_done_callback(self._thinned_out)
+
+    def _thinned_out(self, future: Future[int]) -> None:
+        if future.exception() is None:
+            self._thinned = future.result()
+
     def barrier(self, timeout_s: float) -> bool:
         """Wait until everything put before is committed."""
         self._writer.submit(lambda _: None)  # an urgent job takes the patient ones along
@@ -134,6 +158,10 @@ def _keep(connection: sqlite3.Connection, items: Sequence[Reading], *, row_limit
         "UPDATE counter SET value = max(value, ?) WHERE name = 'reading_seq'", (items[-1].seq,)
     )
     _thin(connection, row_limit)
+    return _thinned(connection)
+
+
+def _thinned(connection: sqlite3.Connection) -> int:
     (thinned,) = connection.execute("SELECT value FROM counter WHERE name = 'thinned'").fetchone()
     return int(thinned)
 

@@ -30,6 +30,8 @@ BATCH: Final = 500
 
 _COUNT: Final = "UPDATE counter SET value = value + 1 WHERE name = 'commits' RETURNING value"
 
+_REFUSED: Final = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+
 T = TypeVar("T")
 Job: TypeAlias = Callable[[sqlite3.Connection], T]
 
@@ -47,6 +49,7 @@ class Writer:
     Attributes:
         set_aside: where a damaged file was moved when this one was opened.
         rolled_back: a power cut took commits back, where that may be.
+        volatile: the disk takes nothing, so the file lives in memory and ends with the process.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Writer:
         self.path = path
         self.set_aside = self._opened.set_aside
         self.rolled_back = self._opened.rolled_back
+        self.volatile = self._opened.volatile
         self._counted = bool(schema.summed)
         self._suspected = False
         self._on_damage = on_damage or (lambda: None)
@@ -172,7 +176,7 @@ class Writer:
         connection = self._opened.connection
         commits = 0
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            _begin(connection)
             before = connection.total_changes
             results = [job(connection) for job in jobs]
             if self._counted and connection.total_changes > before:
@@ -195,3 +199,12 @@ class Writer:
             self._suspected = True
             _LOG.critical("store_damage_met", extra={"file": str(self.path), "error": repr(error)})
             self._on_damage()
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in _REFUSED:
+            raise
+        connection.execute("BEGIN")  # reading may still go; what writes fails by itself

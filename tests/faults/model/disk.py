@@ -81,6 +81,11 @@ class Disk:
         """Something waits that the disk has an answer to."""
         return any(not isinstance(job, _Keep) or not self.full for job in self.jobs)
 
+    @property
+    def takes_orders(self) -> bool:
+        """Nothing was refused yet that still waits: a full disk is noticed by what it refuses."""
+        return not (self.full and any(isinstance(job, _Keep) for job in self.jobs))
+
     def commit_intent(self, cmd_id: str, digest: str, on_done: Callable[[bool], None]) -> None:
         """Hand in an intent."""
         self.jobs.append(_Intend(cmd_id, digest, on_done))

@@ -22,6 +22,7 @@ from firmware_config.wire import (
     OccupancyStatus,
     Order,
     Reply,
+    Result,
     Scalar,
     kind_of,
 )
@@ -275,6 +276,9 @@ class Station:
         self._truth.challenged[challenge.cmd_id] = made_ms
         self._up(Topic.CHALLENGE, challenge)
 
+    def send_result(self, result: Result) -> None:
+        self._up(Topic.RESULT, result)
+
     def send_reply(self, reply: Reply) -> None:
         self._up(Topic.REPLY, reply)
 
@@ -353,7 +357,7 @@ class Station:
                 self.disk.forget(cmd_id, shown=self._shown)
                 self._flights.pop(cmd_id, None)
 
-    def _up(self, topic: Topic, body: Challenge | Reply) -> None:
+    def _up(self, topic: Topic, body: Challenge | Reply | Result) -> None:
         if self.line_up:
             self._post(Letter(topic, self.name, self.signer.seal(kind_of(body), body)))
 

@@ -45,6 +45,7 @@ def test_a_good_file_is_summed_up_as_one_json_document(station_file: Path) -> No
         "broker": "127.0.0.1:1883",
         "liveness": "off",
         "kiosk": "off",
+        "storage": "64 MiB reserve, 200000 events and 100000 readings may wait, 300 MB a day",
     }
 
 

@@ -75,6 +75,7 @@ class Site:
         self.inbox: queue.SimpleQueue[facts.Fact] = queue.SimpleQueue()
         self.events: list[tuple[str, Mapping[str, Scalar]]] = []
         self.challenges: list[Challenge] = []
+        self.sent: list[Result] = []
         self.coil, self.buzz = Coil(), Coil()
         self.store = Store(folder, station=STATION, stamp=clock.stamp())
         self.keeper = Doorkeeper(
@@ -118,6 +119,9 @@ class Site:
 
     def send_reply(self, reply: Reply) -> None:
         raise AssertionError(reply)
+
+    def send_result(self, result: Result) -> None:
+        self.sent.append(result)
 
     def an_order(self, verb: Verb, cmd: int, **changes: Any) -> Order:
         fields: dict[str, Any] = {
@@ -454,3 +458,10 @@ def test_a_superseded_order_has_its_answer_on_disk_and_keeps_its_body(life: Life
     again = life.start()
     again.orders.arrived(facts.OrderArrived(again.an_order("unlock", 1, pulse_ms=700)))
     assert [data["cmd_id"] for data in again.kinds("order.refused")] == [older.cmd_id]
+
+
+def test_a_disk_that_takes_nothing_refuses_an_order_at_its_first_step_and_says_so_at_once(site: Site) -> None:
+    site.store.disk_seen("full", free_bytes=0)
+    site.orders.arrived(facts.OrderArrived(order=site.an_order("unlock", 1)))
+    assert site.challenges == []
+    assert [(result.outcome, result.code) for result in site.sent] == [(Outcome.REJECTED, "storage_full")]

@@ -254,7 +254,7 @@ def test_a_file_that_turns_out_bad_while_open_is_not_believed_again(truth: Truth
     checkpoint(folder)
     store = open_store(folder)
     ended: list[bool] = []
-    store.report(record=lambda _kind, _data: None, damaged=lambda: ended.append(True))
+    store.report(record=lambda _kind, _data: None, damaged=lambda: ended.append(True), lost=lambda *_: None)
     raw = bytearray((folder / "safety.db").read_bytes())
     raw[PAGE:] = bytes(len(raw) - PAGE)
     (folder / "safety.db").write_bytes(raw)
