@@ -165,6 +165,7 @@ class Orders:
     def _answer(self, answer: Challenge | Result | Reply | Ignored) -> None:
         if isinstance(answer, Challenge):
             self._link.send_challenge(answer)
+            crashpoint.here("agent.order.challenged")
         elif isinstance(answer, Result):
             self._answers.put_result(answer, digest=self._commands.digest(answer.cmd_id))
             if not self._answers.takes_orders:  # nobody is to wait for a disk that may be full for hours
