@@ -80,12 +80,13 @@ class PresenceSettings(Section):
     Attributes:
         lease_s: without a heartbeat for this long a station is offline.
         silent_alert_s: offline for this long raises the alert.
-        start_grace_s: after a start of the bridge nobody is called silent for this long.
+        start_grace_s: after a start of the bridge, or a new connection to the broker, nobody is called silent for this
+            long: a station that lost the same broker may wait 30 s before it tries again.
     """
 
     lease_s: Annotated[float, Field(ge=2, le=300)] = 15.0
     silent_alert_s: Annotated[float, Field(ge=1, le=3600)] = 15.0
-    start_grace_s: Annotated[float, Field(ge=0, le=600)] = 20.0
+    start_grace_s: Annotated[float, Field(ge=0, le=600)] = 45.0
 
 
 class HubSettings(Section):

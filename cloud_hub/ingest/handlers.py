@@ -199,7 +199,7 @@ class Batch:
         elif not live.steady:
             effects = rules.standing(tuple(beat.doors), beat.cameras, beat.occupancy)
             self._standing.append((beat.station, (*effects, rules.storage(disk)), at))
-            self._watch.update(replace(live, steady=True))
+            self._watch.update(replace(live, steady=at >= live.alarmed_at))
 
     def _note_presence(self, live: Live, before: Live | None) -> None:
         self._rows.statuses[live.station] |= {
@@ -258,7 +258,9 @@ class Batch:
             self._facts.append(_Fact(station, effects, at))
             if any(isinstance(effect, Raise) and effect.holds for effect in effects):
                 # its end may have come before it: let the next heartbeat say whether it still holds
-                self._watch.update(replace(self._watch.get(station), steady=False))
+                live = self._watch.get(station)
+                alarmed_at = max(live.alarmed_at, at)
+                self._watch.update(replace(live, steady=False, alarmed_at=alarmed_at))
 
     def _write_streams(self) -> None:
         for station, lost in self._delivery.write_gone(self._session):

@@ -8,7 +8,8 @@ Rules
   3. A death notice counts only when it names the live session, so a late one cannot kill the next.
   4. The lease runs out only while the bridge can hear: without a broker a station becomes ``unknown``, not ``offline``,
      and after a reconnect everybody has a whole lease to be heard again.
-  5. Offline for ``silent_alert_s``, and not within ``start_grace_s`` of the start: somebody is told, once.
+  5. Offline for ``silent_alert_s``: somebody is told, once, but not within ``start_grace_s`` of the start, nor of the
+     moment at which the bridge could hear again: whoever lost the same broker needs that long to come back.
 """
 
 import heapq
@@ -46,6 +47,7 @@ class Live:
         silent: somebody has been told.
         seen: what its last heartbeat showed, to notice changes.
         steady: the last two heartbeats showed the same.
+        alarmed_at: of its newest event that says that something holds; an older heartbeat knows nothing of it.
         lost: events that it counted as lost; None before its first heartbeat.
     """
 
@@ -63,6 +65,7 @@ class Live:
     silent: bool = False
     seen: Any = None
     steady: bool = False
+    alarmed_at: datetime = _LONG_AGO
     lost: int | None = None
 
 
@@ -80,7 +83,8 @@ class Watch:
     def __init__(self, settings: PresenceSettings, *, started_at: datetime) -> None:
         self._lease = timedelta(seconds=settings.lease_s)
         self._silent_after = timedelta(seconds=settings.silent_alert_s)
-        self._quiet_until = started_at + timedelta(seconds=settings.start_grace_s)
+        self._grace = timedelta(seconds=settings.start_grace_s)
+        self._quiet_until = started_at + self._grace
         self._heard_since: datetime | None = None
         self._lives: dict[str, Live] = {}
         self._tried: dict[str, Live] = {}
@@ -101,6 +105,8 @@ class Watch:
         if since == self._heard_since:
             return
         self._heard_since = since
+        if since is not None:
+            self._quiet_until = max(self._quiet_until, since + self._grace)
         for live in self._lives.values():
             if live.presence is Presence.UNKNOWN:
                 self._queue(live)

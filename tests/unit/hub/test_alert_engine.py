@@ -86,6 +86,53 @@ def test_an_acknowledged_alert_closes_when_its_condition_ends(world: World) -> N
     assert (alert.state, alert.acknowledged_by) == ("closed", OPERATOR)
 
 
+def test_an_end_that_was_overtaken_by_the_next_beginning_ends_nothing(world: World) -> None:
+    """Alarms go up before older events of the other lanes."""
+    closed = (Clear("door.forced", "main", ordered=True), Clear("door.held_open", "main", ordered=True))
+    world.forward(seconds=10)
+    apply(world, FORCED, HELD)
+    world.forward(seconds=-5)
+    assert apply(world, *closed) == []
+    assert [alert.active for alert in alerts(world.sessions)] == [True, True]
+    world.forward(seconds=6)
+    apply(world, *closed)
+    assert [(alert.state, alert.active) for alert in alerts(world.sessions)] == [
+        ("open", False), ("closed", False),
+    ]  # fmt: skip
+
+
+def test_a_beginning_that_was_overtaken_by_its_end_is_counted_and_begins_nothing(world: World) -> None:
+    apply(world, FORCED)
+    world.forward(seconds=20)
+    cleared_at = world.now
+    apply(world, *CLOSED)
+    world.forward(seconds=-10)
+    apply(world, FORCED)
+    (alert,) = alerts(world.sessions)
+    assert (alert.active, alert.count, alert.cleared_at) == (False, 2, cleared_at)
+    assert alert.repeated_at == world.now
+
+
+def test_what_the_hub_itself_sees_ends_whatever_its_clock_did(world: World) -> None:
+    silent = Raise("station.silent", Severity.MAJOR, counts=False)
+    apply(world, silent)
+    world.forward(hours=-1)
+    apply(world, Clear("station.silent"))
+    assert [alert.state for alert in alerts(world.sessions)] == ["closed"]
+
+
+def test_what_renews_shows_the_newest_word(world: World) -> None:
+    for lost in (3, 5):
+        apply(
+            world,
+            Raise(
+                "events.lost", Severity.MAJOR, holds=False, latching=True, renews=True, data={"lost": lost}
+            ),
+        )
+    (alert,) = alerts(world.sessions)
+    assert (alert.count, alert.data) == (2, {"lost": 5})
+
+
 def test_the_next_incident_after_a_closed_one_is_a_new_alert(world: World) -> None:
     apply(world, HELD)
     apply(world, *CLOSED)

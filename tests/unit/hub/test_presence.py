@@ -199,6 +199,63 @@ def test_a_flapping_link_of_5_seconds_alarms_nobody() -> None:
     assert (Presence.OFFLINE, True) not in found
 
 
+def district(count: int) -> list[str]:
+    return [f"st-many{n:04d}" for n in range(count)]
+
+
+def beats(made: Watch, stations: list[str], at: datetime, mono_ms: int) -> None:
+    for station in stations:
+        made.heartbeat(beat(station=station, mono_ms=mono_ms), at)
+    made.keep()
+
+
+def told(made: Watch, first_s: int, last_s: int, beating: list[str]) -> dict[str, int]:
+    """Who was called silent at which second, while some send heartbeats every five seconds."""
+    found = {}
+    for second in range(first_s, last_s):
+        if second % 5 == 0:
+            beats(made, beating, after(second), 1_000_000 + second * 1_000)
+        found.update({turn.live.station: second for turn in made.sweep(after(second)) if turn.silent})
+        made.keep()
+    return found
+
+
+def test_a_hub_that_restarts_among_200_stations_calls_only_the_silent_ones_silent() -> None:
+    made = Watch(SETTINGS, started_at=START)
+    stations = district(200)
+    for station in stations:
+        made.restore(
+            Live(station, Presence.ONLINE, START - timedelta(days=1), START - timedelta(minutes=3), boot_id=BOOT, conn_no=1)
+        )  # fmt: skip
+    made.connected(after(1))
+    found = told(made, 1, 120, stations[:195])
+    assert set(found) == set(stations[195:])
+    assert min(found.values()) >= 1 + 20
+
+
+def test_a_broker_that_restarts_makes_no_storm_however_long_the_stations_take_to_come_back() -> None:
+    """They come back in the half minute after the bridge has; 45 s are what the settings give them."""
+    made = Watch(PresenceSettings(), started_at=START - timedelta(hours=1))
+    stations = district(200)
+    made.connected(START)
+    for number, station in enumerate(stations):
+        made.birth(birth(station=station, mono_ms=number + 1), START)
+    made.keep()
+    made.connected(None)
+    assert {turn.live.presence for turn in made.sweep(after(16))} == {Presence.UNKNOWN}
+    made.keep()
+    made.connected(after(300))
+    found: list[str] = []
+    for second in range(300, 420):
+        for number, station in enumerate(stations[:-3]):
+            if second >= 300 + (number % 40):
+                made.birth(birth(station=station, conn_no=2, mono_ms=second * 1_000), after(second))
+        made.keep()
+        found += [turn.live.station for turn in made.sweep(after(second)) if turn.silent]
+        made.keep()
+    assert sorted(found) == stations[-3:]
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from(["birth", "beat", "death", "sweep"]), st.integers(1, 3), st.integers(0, 40))
