@@ -29,7 +29,8 @@ def run(
     from_s: int = 0,
 ) -> tuple[list[int], list[tuple[int, Name]]]:
     """Heartbeats of a station whose hub answers on some connections: when it asked, and what it rebuilt."""
-    asked, rebuilt = [], []
+    asked: list[int] = []
+    rebuilt: list[tuple[int, Name]] = []
     for second in range(from_s, until_s, BEAT_S):
         step = made.step(second, nobody=nobody and bool(asked))
         if step.number:
