@@ -13,8 +13,11 @@ from station_agent.core.commands import Commands, Ignored, Intent, ModeChange, S
 from station_agent.core.door import refusal
 from station_agent.doorkeeper import Cause, Doorkeeper
 
+SUSPECT: Final = frozenset({"conflict", "unknown_order"})
+"""One id with two bodies (C8); a go for which this run never gave a nonce, as a replay after a restart would be."""
+
 TELL_AGAIN_S: Final = 10.0
-"""At most one event about conflicts in so many seconds, as for every other reason of a refusal."""
+"""At most one event for each of these in so many seconds, as for the link's reasons of refusal."""
 
 
 class Link(Protocol):
@@ -28,6 +31,9 @@ class Link(Protocol):
 
     def send_reply(self, reply: Reply) -> None:
         """Answer a question of the hub."""
+
+    def count_refusal(self, reason: str) -> None:
+        """Have it in the next heartbeat; ``unknown_order`` or ``conflict``."""
 
 
 class Answers(Protocol):
@@ -86,7 +92,7 @@ class Orders:
         self._record = record
         self._intended: dict[str, str] = {}
         self._changes: dict[str, ModeChange] = {}
-        self._clashed_s = -math.inf
+        self._told_s: dict[str, float] = {}
 
     def arrived(self, fact: facts.OrderArrived) -> None:
         """First step: challenge it, refuse it, or repeat the old answer."""
@@ -99,7 +105,7 @@ class Orders:
             "",
             digest_of(fact.order),
         }:
-            self._clash(answer.cmd_id)
+            self._suspect("conflict", answer.cmd_id)
         self._answer(answer)
 
     def go(self, fact: facts.GoArrived) -> None:
@@ -172,12 +178,13 @@ class Orders:
                 self._link.send_result(answer)
         elif isinstance(answer, Reply):
             self._link.send_reply(answer)
-        elif answer.reason == "conflict":
-            self._clash(answer.cmd_id)
+        elif answer.reason in SUSPECT:
+            self._suspect(answer.reason, answer.cmd_id)
 
-    def _clash(self, cmd_id: str) -> None:
-        """One id, two bodies (C8): somebody who can sign is confused, or worse."""
+    def _suspect(self, reason: str, cmd_id: str) -> None:
+        """Signed by our hub, and wrong all the same: counted each time, told once in ``TELL_AGAIN_S``."""
+        self._link.count_refusal(reason)
         now_s = self._clock.monotonic_s()
-        if now_s - self._clashed_s >= TELL_AGAIN_S:
-            self._clashed_s = now_s
-            self._record(EventKind.ORDER_REFUSED, {"reason": "conflict", "cmd_id": cmd_id})
+        if now_s - self._told_s.get(reason, -math.inf) >= TELL_AGAIN_S:
+            self._told_s[reason] = now_s
+            self._record(EventKind.ORDER_REFUSED, {"reason": reason, "cmd_id": cmd_id})

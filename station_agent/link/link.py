@@ -129,7 +129,8 @@ class Link:
         self._heartbeat_s = station.config.broker.heartbeat_s
         self._work: queue.Queue[_Work] = queue.Queue(QUEUE_LIMIT)
         self._overflowed = 0
-        self._rejected: Counter[str] = Counter()
+        self._rejected: Counter[str] = Counter()  # by the link thread
+        self._judged: Counter[str] = Counter()  # by the control thread, for reasons of its own
         self._change_told = threading.Event()
         self._told_s: dict[str, float] = {}
         access = access_of(station)
@@ -164,10 +165,14 @@ class Link:
 
     def rejected(self) -> dict[str, int]:
         """Payloads refused since boot, by reason."""
-        counts = dict(self._rejected)
+        counts = {**self._rejected, **self._judged}
         if self._overflowed:
             counts["overflow"] = self._overflowed
         return counts
+
+    def count_refusal(self, reason: str) -> None:
+        """What had passed every check here was refused by the judge. Control thread only."""
+        self._judged[reason] += 1
 
     def start(self) -> None:
         """Begin to connect and to send."""

@@ -169,7 +169,7 @@ def stale_and_replayed(at: Range) -> list[Shot]:
         Shot(None, GO, at.go),
         # the hub's own signature, as after a theft of what was under way: a challenge, and nobody to answer it
         *[Shot(None, REQ, repeated)] * 5,
-        Shot(None, GO, at.site.signer.seal("order.go", go_of(at))),
+        Shot("unknown_order", GO, at.site.signer.seal("order.go", go_of(at))),
     ]
 
 

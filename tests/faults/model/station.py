@@ -286,6 +286,9 @@ class Station:
         made_ms = self._truth.challenged.get(cmd_id, -1)
         self._truth.applied.setdefault(cmd_id, []).append((self._truth.now_ms, made_ms))
 
+    def count_refusal(self, reason: str) -> None:
+        self.refused[reason] += 1
+
     def _put(self, fact: facts.Fact) -> None:
         self._stuff.append(fact)
 

@@ -76,6 +76,8 @@ class Site:
         self.events: list[tuple[str, Mapping[str, Scalar]]] = []
         self.challenges: list[Challenge] = []
         self.sent: list[Result] = []
+
+        self.refusals: list[str] = []
         self.coil, self.buzz = Coil(), Coil()
         self.store = Store(folder, station=STATION, stamp=clock.stamp())
         self.keeper = Doorkeeper(
@@ -122,6 +124,9 @@ class Site:
 
     def send_result(self, result: Result) -> None:
         self.sent.append(result)
+
+    def count_refusal(self, reason: str) -> None:
+        self.refusals.append(reason)
 
     def an_order(self, verb: Verb, cmd: int, **changes: Any) -> Order:
         fields: dict[str, Any] = {
@@ -438,6 +443,23 @@ def test_one_id_with_two_bodies_is_told_once_in_ten_seconds(site: Site) -> None:
     site.clock.advance(TELL_AGAIN_S)
     site.orders.arrived(facts.OrderArrived(other))
     assert len(site.kinds("order.refused")) == 2
+    assert site.refusals == ["conflict"] * 4
+
+
+def test_a_go_that_answers_no_challenge_of_this_run_moves_nothing_and_is_counted_and_told(life: Life) -> None:
+    first = life.start()
+    order = first.an_order("unlock", 1)
+    first.orders.arrived(facts.OrderArrived(order))
+    fields = {name: getattr(order, name) for name in order.__struct_fields__}
+    go = Go(**fields, boot_id=first.clock.boot_id, nonce=first.challenges[-1].nonce)
+    again = life.start()
+    for _ in range(3):
+        again.orders.go(facts.GoArrived(go))
+    assert again.refusals == ["unknown_order"] * 3
+    assert [dict(data) for data in again.kinds("order.refused")] == [
+        {"reason": "unknown_order", "cmd_id": order.cmd_id}
+    ]
+    assert (again.coil.pulses, again.answers(order.cmd_id)) == (0, [])
 
 
 def test_a_repeat_is_no_conflict_whatever_its_order_has_come_to(site: Site) -> None:
