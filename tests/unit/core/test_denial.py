@@ -30,6 +30,13 @@ def test_two_denials_of_one_person_within_a_minute_are_an_incident() -> None:
     )
 
 
+def test_what_an_administrator_ordered_is_not_wrongful_however_often_and_long() -> None:
+    waiting = Waiting()
+    for now_s in range(0, int(WAIT_S) * 3, int(WAIT_S / 2)):
+        assert waiting.denied("anna", reason="locked_down", now_s=now_s) is None
+        assert waiting.present(now_s=now_s + 1) is None
+
+
 def test_denials_further_apart_are_not() -> None:
     waiting = Waiting()
     assert deny(waiting, "anna", 0) is None

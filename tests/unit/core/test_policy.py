@@ -51,6 +51,7 @@ def ask(
     moment: Stamp = NOON,
     entries: Entries | None = None,
     without_roster: WithoutRoster = "nobody",
+    locked_down: bool = False,
 ) -> Decision:
     return decide(
         who,
@@ -61,6 +62,7 @@ def ask(
         roster=held,
         entries=entries or Entries(),
         without_roster=without_roster,
+        locked_down=locked_down,
     )
 
 
@@ -245,6 +247,15 @@ def test_no_more_guests_than_the_cap_on_one_day() -> None:
 
 def test_a_station_without_guests_takes_none() -> None:
     assert ask(Guest("g-1"), held=roster()) == Deny(Refusal.NO_GUESTS)
+
+
+@pytest.mark.parametrize("via", ["face", "pass", "pin"])
+@pytest.mark.parametrize("who", ["anna", "nobody-knows-them", Guest("g-1")])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_door_that_is_locked_down_lets_nobody_in(who: str | Guest, via: Way, *, known: bool) -> None:
+    held = roster(ANNA, guests=GuestRules(group="always", daily_cap=2)) if known else None
+    shut = ask(who, held=held, via=via, without_roster="enrolled", locked_down=True)
+    assert shut == Deny(Refusal.LOCKED_DOWN)
 
 
 def test_without_a_clock_there_are_no_guests_even_of_an_always_open_group() -> None:
