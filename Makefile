@@ -34,6 +34,8 @@ bench: setup-tests  ## figures, with n and seed
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 faults: setup-tests  ## the fault campaigns; report in build/faults (ARGS="--quick" for a short run)
+	@$(PIP) install --quiet --no-deps --require-hashes --only-binary :all: -r requirements-fuzz.lock \
+		|| echo "no atheris for this Python or machine: the parsers are fuzzed by Hypothesis alone"
 	$(BIN)/python -m tests.faults $(ARGS)
 
 lock:  ## resolve both lock files again (needs uv)

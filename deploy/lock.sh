@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Resolve requirements.lock (runtime and demo) and requirements-dev.lock (tests, types, lint, second face engine).
+# requirements-fuzz.lock: the coverage-guided fuzzer, which `make faults` installs where there is a wheel for it.
 # Universal: Python 3.11 to 3.13, x86-64 and 64-bit ARM. Hashes, no index addresses.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,3 +28,6 @@ dev_skip=()
 for name in "${unused[@]}"; do [ "$name" = pillow ] || dev_skip+=(--no-emit-package "$name"); done
 resolve --extra demo --extra dlib --group build --group test --group types --group lint \
     --override "$override" -c requirements.lock "${dev_skip[@]}" -o requirements-dev.lock
+
+uv pip compile --group pyproject.toml:fuzz --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --no-header --no-annotate --quiet -o requirements-fuzz.lock

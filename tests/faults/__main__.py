@@ -13,6 +13,7 @@ from typing import Final
 from tests.faults import hostile, network, outages, report
 from tests.faults.clocks import clocks
 from tests.faults.disk import damage
+from tests.faults.fuzz import hunt
 from tests.faults.model import search
 from tests.faults.processes import kills
 from tests.faults.report import Campaign, Report
@@ -42,6 +43,7 @@ class Entry:
 
 CAMPAIGNS: Final[dict[str, Entry]] = {
     "model": Entry(search.run, full_n=100_000, quick_n=2_000),
+    "fuzz": Entry(hunt.run, full_n=1_000, quick_n=50),
     "kills": Entry(kills, full_n=1_000, quick_n=30),
     "network": Entry(network.run, full_n=100, quick_n=10),
     "flapping-link": Entry(outages.run_flapping, full_n=5, quick_n=1),

@@ -22,7 +22,7 @@ BASE_BYTES: Final = 1 << 20
 PER_BYTE: Final = 64
 """Memory that one input may take at its peak: 1 MiB and 64 times its own size."""
 
-GUIDED_SHARE: Final = 10
+GUIDED_SHARE: Final = 100
 """Runs of atheris for each example of Hypothesis."""
 
 GUIDED_LONGEST_S: Final = 600
