@@ -43,6 +43,7 @@ class Entry:
 
 CAMPAIGNS: Final[dict[str, Entry]] = {
     "model": Entry(search.run, full_n=100_000, quick_n=2_000),
+    "model-and-hub": Entry(search.run_twin, full_n=2_000, quick_n=40),
     "fuzz": Entry(hunt.run, full_n=1_000, quick_n=50),
     "kills": Entry(kills, full_n=1_000, quick_n=30),
     "network": Entry(network.run, full_n=100, quick_n=10),

@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_hub.bridge.orders import ASK_EVERY_S, LOOK_S
 from cloud_hub.bridge.writer import REBIRTH_EVERY_S
+from cloud_hub.commands.acts import RESTRICTING
 from cloud_hub.commands.orders import HEARTBEAT_LIMIT, MISSED_BEATS
 from cloud_hub.commands.results import BEFORE_GO, FINAL, MOVES, NEVER, WORD_WAIT, Verdict
-from cloud_hub.commands.services import CHALLENGE_WAIT, WINDOW
+from cloud_hub.commands.services import CHALLENGE_WAIT, OPENING, SHUTTING, WINDOW
 from cloud_hub.commands.signer import OrderSigner, SignerRefused
 from cloud_hub.ingest.decoding import Arrival, StationKeys, open_arrival
 from cloud_hub.ingest.presence import Verdict as Belief
@@ -26,7 +27,7 @@ from cloud_hub.models.station import Presence
 from cloud_hub.settings import PresenceSettings
 from firmware_config.signing import Refused, Signer, Verifier
 from firmware_config.topics import Topic
-from firmware_config.vocabulary import Outcome
+from firmware_config.vocabulary import DoorMode, Outcome
 from firmware_config.wire import (
     TIMED,
     Ack,
@@ -47,15 +48,8 @@ from tests.faults.model.truth import Truth
 NOON: Final = datetime.fromtimestamp(NOON_MS / 1000, UTC)
 HUB_KEY: Final = Ed25519PrivateKey.from_private_bytes(b"h" * 32)
 LOOK_MS: Final = int(LOOK_S * 1000)
-SHUTTING: Final = frozenset[Verb]({"lock_down", "end_hold_open"})
-"""Verbs that let nobody in, so that no burst of others stands before them."""
-
 ONE_SIDED: Final = frozenset(Outcome) - {Outcome.REJECTED, Outcome.EXPIRED, Outcome.INTERRUPTED}
 """Outcomes that belong to a pulse only, or to a mode only."""
-
-PER_OPERATOR: Final = 6
-PER_DOOR: Final = 3
-"""Orders in any ``WINDOW`` (safety.md C14)."""
 
 
 def _ms(length: timedelta) -> int:
@@ -115,6 +109,7 @@ class ModelHub:
         """
         self.rows: dict[str, Row] = {}
         self.revoked: set[str] = set()
+        self.modes: dict[tuple[str, str], DoorMode] = {}
         self.contradictions: list[str] = []
         self.alive = True
         self.dies: str | None = None
@@ -158,7 +153,9 @@ class ModelHub:
         unlock = verb == "unlock"
         if unlock and not confirm and any(row.verb == "unlock" for row in live):
             return "outcome_unknown"
-        if verb not in SHUTTING and self._crowded(at_door, actor):
+        if unlock and self.modes.get(place) is DoorMode.LOCK_DOWN:
+            return "locked_down"
+        if self._crowded(at_door, actor, shuts=verb in RESTRICTING):
             return "too_many"
         self.rows[cmd_id] = Row(
             cmd_id, *place, verb, length if unlock else 0, length if verb in TIMED else 0, actor, now_ms,
@@ -166,14 +163,15 @@ class ModelHub:
         )  # fmt: skip
         return "ok"
 
-    def _crowded(self, at_door: Sequence[Row], actor: str) -> bool:
+    def _crowded(self, at_door: Sequence[Row], actor: str, *, shuts: bool) -> bool:
         since_ms = self._truth.now_ms - _ms(WINDOW)
 
         def recent(rows: Iterable[Row]) -> int:
-            return sum(row.requested_ms > since_ms and row.verb not in SHUTTING for row in rows)
+            return sum(row.requested_ms > since_ms and (row.verb in RESTRICTING) is shuts for row in rows)
 
+        limits = SHUTTING if shuts else OPENING
         theirs = (row for row in self.rows.values() if row.actor == actor)
-        return recent(at_door) >= PER_DOOR or recent(theirs) >= PER_OPERATOR
+        return recent(at_door) >= limits.per_door or recent(theirs) >= limits.per_operator
 
     def due_ms(self) -> int | None:
         """When the bridge must look next."""
@@ -256,7 +254,7 @@ class ModelHub:
             if now_ms >= row.due_ms:
                 continue
             if (code := self._unreachable(row.station) or self._send(row)) is not None:
-                self._end(row, S.DEVICE_OFFLINE, code)
+                self._refuse(row, S.DEVICE_OFFLINE, code)
 
     def _send(self, row: Row) -> str | None:
         order = Order(
@@ -296,7 +294,7 @@ class ModelHub:
             self._refuse(row, S.REJECTED, "challenge_mismatch")
             return
         self._may_die("before_commit")
-        allowed = self.authorise(row)
+        allowed = self.authorise(row, challenge)
         self._may_die("after_commit")
         if allowed:
             self._publish(Topic.GO, order.station, go)
@@ -325,11 +323,15 @@ class ModelHub:
 
     # what commands/orders.py does
 
-    def authorise(self, row: Row) -> bool:
+    def authorise(self, row: Row, challenge: Challenge) -> bool:
         """Ask once more whether they may, and write it down. True when GO may go."""
+        del challenge
         if row.state not in BEFORE_GO:
             return False
         row.state = S.CHALLENGED
+        if row.verb == "unlock" and self.modes.get((row.station, row.door)) is DoorMode.LOCK_DOWN:
+            self._end(row, S.REJECTED, "locked_down")
+            return False
         if row.actor in self.revoked:
             self._end(row, S.REJECTED, "not_authorised")
             return False
@@ -389,6 +391,8 @@ class ModelHub:
             self._ask_for_birth(body.station)
         if verdict is not Belief.BELIEVED:
             return
+        for door in body.doors:
+            self.modes[body.station, door.id] = door.mode
         if before.install_id not in {None, live.install_id}:
             self._lose_store(body.station, live.install_id)
         self.ask(body.station)
@@ -425,6 +429,9 @@ class ModelHub:
             row.state = S.PULSING
             row.due_ms = self._truth.now_ms + row.pulse_ms + _ms(WORD_WAIT)
         elif isinstance(move, S):
+            if move is S.APPLIED and row.state is S.AUTHORISED:
+                ordered = DoorMode(row.verb) if row.verb in TIMED else DoorMode.NORMAL
+                self.modes[row.station, row.door] = ordered
             self._end(row, move, result.code)
 
     def _reply(self, reply: Reply) -> None:

@@ -14,7 +14,7 @@ from tests.faults.model import broker
 from tests.faults.model.broker import Letter
 from tests.faults.model.world import DOORS, EVERY_DOOR, World, as_retained
 
-OPERATORS: Final = ("user:lin", "user:wang", "token:desk")
+OPERATORS: Final = ("token:lin", "token:wang", "token:desk")
 PULSES_MS: Final = (500, 1_000, 3_000, 10_000)
 
 PAUSES_MS: Final = (0, 0, 1, 10, 200, 1_000)
@@ -24,7 +24,7 @@ MOVES: Final[tuple[tuple[bool | None, ...], ...]] = (
 )  # fmt: skip
 STATIONS: Final = tuple(DOORS)
 
-TERMS_S: Final = (5, 60, 24 * 3_600)
+TERMS_S: Final = (60, 90, 24 * 3_600)
 MODE_VERBS: Final[tuple[Verb, ...]] = ("hold_open", "end_hold_open", "lock_down", "end_lock_down")
 SPREAD: Final = 0x9E3779B97F4A7C15
 """Odd, so that no two numbers give the same throws; large, so that the later throws differ too."""

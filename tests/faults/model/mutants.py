@@ -7,7 +7,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from cloud_hub.models.command import CommandState as S
-from firmware_config.wire import Evidence, Result
+from firmware_config.wire import Challenge, Evidence, Result
 from station_agent.core import commands
 from station_agent.core.door import PULSING, Door
 from tests.faults.model.disk import Disk, Row
@@ -53,8 +53,8 @@ def slow_disks_are_waited_for() -> Iterator[Make]:
 class _Hasty(ModelHub):
     """I3: sends GO and writes AUTHORISED down some other time."""
 
-    def authorise(self, row: Command) -> bool:
-        allowed = super().authorise(row)
+    def authorise(self, row: Command, challenge: Challenge) -> bool:
+        allowed = super().authorise(row, challenge)
         row.authorised_ms.clear()
         return allowed
 

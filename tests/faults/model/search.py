@@ -8,12 +8,14 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.faults.model.differential import TwinHub
 from tests.faults.model.machine import machine
 from tests.faults.model.world import Violation, World
 from tests.faults.report import Campaign, Figure
@@ -21,6 +23,8 @@ from tests.faults.report import Campaign, Figure
 STEPS: Final = 24
 SHARD: Final = 2_000
 """Histories of one process and one seed: Hypothesis remembers every one it made."""
+
+TWIN_SHARD: Final = 250
 
 SHOWN: Final = ("final ", "rule ", "tamper ", "click ", "station refused ", "hub refused ")
 
@@ -68,13 +72,29 @@ def search(
 
 def run(n: int, first_seed: int, folder: Path) -> Campaign:
     """The campaign: shards over all cores."""
+    return _over_cores("model", search, n, first_seed, folder, shard=SHARD)
+
+
+def search_twin(n: int, first_seed: int) -> Found:
+    """The same with the real hub beside its model."""
+    return search(n, first_seed, make=partial(World, hub=TwinHub))
+
+
+def run_twin(n: int, first_seed: int, folder: Path) -> Campaign:
+    """The campaign of the real hub beside its model, in histories of other seeds."""
+    return _over_cores("model-and-hub", search_twin, n, first_seed + 500, folder, shard=TWIN_SHARD)
+
+
+def _over_cores(
+    name: str, look: Callable[[int, int], Found], n: int, first_seed: int, folder: Path, *, shard: int
+) -> Campaign:
     started_s = time.monotonic()
-    shards = [min(SHARD, n - start) for start in range(0, n, SHARD)]
+    shards = [min(shard, n - start) for start in range(0, n, shard)]
     seeds = [first_seed * 100_000 + index for index in range(len(shards))]
     whole: Counter[str] = Counter()
     violations = []
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for number, found in zip(seeds, pool.map(search, shards, seeds), strict=True):
+        for number, found in zip(seeds, pool.map(look, shards, seeds), strict=True):
             whole += found.tally
             if found.violation is not None:
                 violations.append(f"seed {number}: {found.violation}")
@@ -82,7 +102,7 @@ def run(n: int, first_seed: int, folder: Path) -> Campaign:
     (folder / "tally.txt").write_text("".join(f"{name}\t{count}\n" for name, count in sorted(whole.items())))
     seconds = time.monotonic() - started_s
     return Campaign(
-        "model", whole["histories"], first_seed, violations, figures(whole, len(seeds), seconds), seconds
+        name, whole["histories"], first_seed, violations, figures(whole, len(seeds), seconds), seconds
     )
 
 
@@ -97,6 +117,7 @@ def figures(tally: Counter[str], seeds: int, seconds: float) -> dict[str, Figure
         "histories with a pulse": tally["histories with a pulse"],
         "modes changed": tally["modes changed"],
         "contradictions": tally["contradictions"],
+        "steps compared": tally["steps compared"],
     }
     for start in SHOWN:
         told |= {name: tally[name] for name in sorted(tally) if name.startswith(start)}

@@ -395,7 +395,8 @@ class Station:
         at = self.clock.stamp()
         beat = Heartbeat(
             station=self.name, boot_id=at.boot_id, conn_no=self._conn_no, install_id=self.disk.install_id,
-            mono_ms=at.mono_ms, wall_ms=at.wall_ms, clock=at.trust, interval_s=BEAT_MS / 1000, doors=[],
+            mono_ms=at.mono_ms, wall_ms=at.wall_ms, clock=at.trust, interval_s=BEAT_MS / 1000,
+            doors=[keeper.status() for keeper in self.keepers.values()],
             occupancy=_NOBODY, backlog=0, backlog_age_s=0.0, cameras={}, rejected={},
         )  # fmt: skip
         self._post(Letter(Topic.HEARTBEAT, self.name, beat))
