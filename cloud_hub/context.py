@@ -75,7 +75,13 @@ def read() -> Session:
 
 @contextmanager
 def write() -> Iterator[Session]:
-    """One transaction: committed at the end, rolled back on any exception."""
+    """One transaction: committed at the end, rolled back on any exception.
+
+    The request's reading session gives its connection back first: a request that held two at once would let a burst
+    of them wait for each other until the pool's patience ends.
+    """
+    if (reading := g.get("reading")) is not None:
+        reading.close()
     with web().writing.begin() as session:
         yield session
 

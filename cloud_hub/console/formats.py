@@ -9,7 +9,7 @@ from babel.numbers import format_decimal, format_percent
 from markupsafe import Markup
 
 from cloud_hub import context
-from cloud_hub.console import labels, openings
+from cloud_hub.console import labels, openings, order_words
 from cloud_hub.i18n import gettext, language, mark, ngettext
 from cloud_hub.zones import zone
 
@@ -113,6 +113,8 @@ _FACTS: Final = {
     "door": mark("Door"),
     "person": mark("Person"),
     "via": mark("Way"),
+    "mode": mark("Mode"),
+    "cause": mark("Because"),
     "reason": mark("Reason"),
     "code": mark("Reason"),
     "refused": mark("Refused"),
@@ -137,6 +139,10 @@ def _words(key: str, value: Any, data: dict[str, Any]) -> str:
         return labels.label(labels.WAYS, str(value))
     if key in {"reason", "code", "refused"}:
         return labels.label(labels.CODES, str(value))
+    if key == "mode":
+        return labels.label(order_words.MODES, str(value))
+    if key == "cause":
+        return labels.label(labels.MODE_CAUSES, str(value))
     if key == "value" and isinstance(value, int | float):
         return f"{number(value)} {data.get('unit', '')}".strip()
     return number(value) if isinstance(value, float) else str(value)

@@ -253,6 +253,13 @@ WAYS: Final[dict[str, str]] = {
     "start": mark("at start"),
 }
 
+MODE_CAUSES: Final[dict[str, str]] = {
+    "ordered": mark("ordered"),
+    "ended": mark("ended by order"),
+    "expired": mark("its time was over"),
+    "restart": mark("the station restarted"),
+}
+
 SENSORS: Final[dict[str, str]] = {
     "co2": mark("Carbon dioxide"),
     "humidity": mark("Humidity"),

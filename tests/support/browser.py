@@ -47,13 +47,15 @@ class Site:
     process: subprocess.Popen[bytes]
 
 
-def hub_file(folder: Path, port: int, *, orders: str = "", **web: Any) -> Path:
+def hub_file(folder: Path, port: int, *, orders: str = "", database: str | None = None, **web: Any) -> Path:
     """A settings file for the hub in ``folder``; ``orders`` is added to the section of that name."""
+    address = f'database_url = "{database}"' if database else ""
     more = "".join(f"{key} = {value}\n" for key, value in web.items())
     path = folder / "hub.toml"
     path.write_text(
         f"""schema = 1
 data_dir = "."
+{address}
 stage_url = "http://127.0.0.1:1/stage"
 
 [web]
@@ -94,12 +96,13 @@ def answers(url: str) -> bool:
 
 
 @contextmanager
-def site_in(folder: Path, *, orders: str = "", **web: Any) -> Iterator[Site]:
-    """The web process on a free port, with an empty database."""
+def site_in(folder: Path, *, orders: str = "", database: str | None = None, **web: Any) -> Iterator[Site]:
+    """The web process on a free port, with an empty database unless another has made its tables already."""
     port = free_port()
-    config = hub_file(folder, port, orders=orders, **web)
-    hub = hub_in(folder, port=port)
-    new_private_key(folder / "passes.key")
+    config = hub_file(folder, port, orders=orders, database=database, **web)
+    hub = hub_in(folder, port=port, database_url=database)
+    if not (folder / "passes.key").exists():
+        new_private_key(folder / "passes.key")
     engine = make_engine(hub.database_url)
     Base.metadata.create_all(engine)
     records = Records(hub=hub, sessions=make_sessions(engine), clock=WallClock(utc_now()))
