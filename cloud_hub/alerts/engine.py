@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import and_, case, select, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, case, exists, select, text, update
+from sqlalchemy.orm import Session, aliased
 
 from cloud_hub import upsert
 from cloud_hub.alerts.rules import Clear, Effect, Raise, key_of
@@ -15,6 +15,10 @@ from cloud_hub.models.alert import AlertState
 
 _NOT_CLOSED: Final = text("state <> 'closed'")
 """Spelt as in the index, so that both databases see that it is meant."""
+
+
+RESUMES_WITHIN: Final = timedelta(minutes=5)
+"""An incident that ``resumes`` goes on when it comes back so soon after its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ def open_keys(session: Session, station_ids: Iterable[str]) -> set[str]:
 
 
 def _raise(session: Session, station_id: str, key: str, effect: Raise, at: datetime) -> Change | None:
+    if effect.resumes and _resume(session, key, at):
+        return Change(effect.kind, new=False)
     statement = upsert.insert(session, Alert).values(
         key=key,
         station_id=station_id,
@@ -96,6 +102,29 @@ def _raise(session: Session, station_id: str, key: str, effect: Raise, at: datet
         return None
     count, raised_at, repeated_at = returned
     return Change(effect.kind, new=count == 1 and raised_at == repeated_at)
+
+
+def _resume(session: Session, key: str, at: datetime) -> bool:
+    """Open the last alert of a key again, when it closed a short while ago. Whoever has seen it need not see it again."""
+    other = aliased(Alert)
+    last = select(other.id).where(other.key == key).order_by(other.id.desc()).limit(1).scalar_subquery()
+    live = exists().where(other.key == key, other.state != AlertState.CLOSED)
+    seen = Alert.acknowledged_at.is_not(None)
+    resumed = session.execute(
+        update(Alert)
+        .where(Alert.id == last, Alert.closed_at > at - RESUMES_WITHIN, ~live)
+        .values(
+            state=case((seen, AlertState.ACKNOWLEDGED.value), else_=AlertState.OPEN.value),
+            active=True,
+            count=Alert.count + 1,
+            repeated_at=at,
+            cleared_at=None,
+            closed_at=None,
+        )
+        .execution_options(synchronize_session=False)
+        .returning(Alert.id)
+    ).first()
+    return resumed is not None
 
 
 def _clear(session: Session, key: str, effect: Clear, at: datetime) -> Change | None:

@@ -49,6 +49,7 @@ class Raise:
         counts: a repeat; False where it only says that the condition (still) holds.
         holds: the condition lasts until a ``Clear``.
         renews: a repeat brings newer ``data``.
+        resumes: soon after its end it is the same incident again: a flapping line is told of once (safety.md, fault 9).
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Raise:
     holds: bool = True
     counts: bool = True
     renews: bool = False
+    resumes: bool = False
     data: Mapping[str, Any] = field(default_factory=dict)
 
 

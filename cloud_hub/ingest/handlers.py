@@ -91,7 +91,11 @@ class Batch:
         for turn in turns:
             if turn.silent:
                 alert = Raise(
-                    SILENT, Severity.MAJOR, counts=False, data={"since": turn.live.since.isoformat()}
+                    SILENT,
+                    Severity.MAJOR,
+                    counts=False,
+                    resumes=True,
+                    data={"since": turn.live.since.isoformat()},
                 )
                 self._facts.append(_Fact(turn.live.station, (alert,), self._now))
             else:

@@ -56,6 +56,27 @@ def test_what_a_heartbeat_says_again_counts_nothing(world: World) -> None:
     assert alerts(world.sessions)[0].count == 1
 
 
+def test_a_station_that_comes_and_goes_is_one_incident_and_later_it_is_another(world: World) -> None:
+    silent = Raise("station.silent", Severity.MAJOR, counts=False, resumes=True)
+    back = Clear("station.silent")
+    assert apply(world, silent) == [Change("station.silent", new=True)]
+    for minutes in (1, 4, 4):
+        apply(world, back)
+        world.forward(minutes=minutes)
+        assert apply(world, silent) == [Change("station.silent", new=False)]
+    (alert,) = alerts(world.sessions)
+    assert (alert.state, alert.active, alert.count, alert.closed_at) == ("open", True, 4, None)
+    press(world, alert)
+    apply(world, back)
+    world.forward(minutes=1)
+    apply(world, silent)
+    assert [alert.state for alert in alerts(world.sessions)] == ["acknowledged"]
+    apply(world, back)
+    world.forward(minutes=6)
+    assert apply(world, silent) == [Change("station.silent", new=True)]
+    assert len(alerts(world.sessions)) == 2
+
+
 def test_an_alert_that_does_not_latch_closes_with_its_condition(world: World) -> None:
     apply(world, HELD)
     world.forward(seconds=9)
