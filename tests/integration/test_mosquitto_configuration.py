@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from cloud_hub.demo.ports import answers
+from tests.faults.mqtt5 import Cursor, Kind, Packet, Publish, Reader, connect
 from tests.support.demo import until
 from tests.support.parts import free_port, program
 
@@ -27,6 +28,12 @@ pytestmark = pytest.mark.mosquitto
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "mosquitto"
 NOT_AUTHORISED = 0x87
+NO_SUBSCRIBERS = 0x10
+SERVER_KEEPALIVE = 19
+"""Number of the property."""
+
+CUT_S = 5.0
+"""On a busy machine; what a broker needs is measured by ``make faults``."""
 A, B = "st-aaaa", "st-bbbb"
 
 
@@ -189,3 +196,83 @@ def test_a_retained_order_is_refused(broker: Broker) -> None:
     late.publish(f"yz/v1/{A}/up/event", b"x")
     assert late.heard == []
     late.close()
+
+
+LIMITS = {
+    "retain_available": "false",
+    "max_keepalive": "60",
+    "max_packet_size": "69632",
+    "message_size_limit": "65536",
+    "persistence": "false",
+    "allow_anonymous": "false",
+    "require_certificate": "true",
+    "set_tcp_nodelay": "true",
+}
+
+
+def test_every_limit_of_the_contract_is_in_the_file_once() -> None:
+    lines = [line.split() for line in (DEPLOY / "mosquitto.conf").read_text().splitlines()]
+    found = {words[0]: words[1:] for words in lines if words and words[0] in LIMITS}
+    assert found == {name: [value] for name, value in LIMITS.items()}
+    assert [words[0] for words in lines if words and words[0] in LIMITS].count("max_packet_size") == 1
+    rules = (DEPLOY / "yizhan.acl").read_text()
+    assert "$share" not in rules, "nobody shares what is meant for one station (C15)"
+
+
+def raw(broker: Broker, hello: bytes) -> ssl.SSLSocket:
+    """A connection with the certificate of a station, on which anything can be said."""
+    context = ssl.create_default_context(cafile=str(broker.folder / "ca.crt"))
+    context.load_cert_chain(broker.folder / f"{A}.crt", broker.folder / f"{A}.key")
+    line = socket.create_connection(("localhost", broker.port), timeout=10)
+    secured = context.wrap_socket(line, server_hostname="localhost")
+    secured.sendall(hello)
+    return secured
+
+
+def ended(line: ssl.SSLSocket) -> list[Packet]:
+    """What the broker still says before it ends the connection; fails when it does not."""
+    reader, found = Reader(), []
+    try:
+        while piece := line.recv(4_096):
+            found += reader.feed(piece)
+    except (ConnectionError, ssl.SSLEOFError):
+        pass
+    return found
+
+
+def test_whoever_asks_for_a_longer_silence_is_told_a_minute(broker: Broker) -> None:
+    with raw(broker, connect(A, keepalive_s=600)) as line:
+        (answer,) = Reader().feed(line.recv(4_096))
+    cursor = Cursor(answer.rest)
+    assert (cursor.byte(), cursor.byte()) == (0, 0)
+    assert cursor.properties()[SERVER_KEEPALIVE] == 60
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(
+            Publish(f"yz/v1/{A}/up/event", b" " * 70_000, 1, mid=1).packet().encode(), id="too-large"
+        ),
+        pytest.param(b"\xff" * 64, id="no-packet"),
+        pytest.param(b"\x30\x02\x00\x09", id="cut-short"),
+        pytest.param(b"\x20\x03\x00\x00\x00", id="a-servers-packet"),
+    ],
+)
+def test_a_client_that_misbehaves_is_cut_off_at_once_and_nobody_else(broker: Broker, bad: bytes) -> None:
+    other = broker.client(B)
+    with raw(broker, connect(A)) as line:
+        line.recv(4_096)
+        line.sendall(bad)
+        line.settimeout(CUT_S)
+        ended(line)
+    assert other.publish(f"yz/v1/{B}/up/event", b"x") in {0, NO_SUBSCRIBERS}
+    assert not other.dropped.is_set()
+    other.close()
+
+
+def test_a_client_that_falls_silent_is_cut_off(broker: Broker) -> None:
+    with raw(broker, connect(A, keepalive_s=1)) as line:
+        line.settimeout(30)
+        answer, *_ = ended(line)
+    assert answer.number == Kind.CONNACK
