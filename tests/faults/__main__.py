@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from tests.faults import hostile, network, outages, report
+from tests.faults import hostile, network, outages, raw, report, reunion
 from tests.faults.clocks import clocks
 from tests.faults.disk import damage
 from tests.faults.fuzz import hunt
@@ -50,6 +50,9 @@ CAMPAIGNS: Final[dict[str, Entry]] = {
     "flapping-link": Entry(outages.run_flapping, full_n=5, quick_n=1),
     "brokers": Entry(outages.run_brokers, full_n=12, quick_n=3),
     "hostile-broker": Entry(hostile.run, full_n=300, quick_n=8),
+    "corrupt-frames": Entry(raw.run, full_n=600, quick_n=24),
+    "corrupt-clients": Entry(raw.run_broker, full_n=1_000, quick_n=30),
+    "reunion": Entry(reunion.run, full_n=100, quick_n=20),
     "stalls": Entry(stalls, full_n=60, quick_n=8),
     "damage": Entry(damage, full_n=200, quick_n=10),
     "clocks": Entry(clocks, full_n=54, quick_n=6),

@@ -166,11 +166,11 @@ def _lose(now: Round, fault: str, snag: Snag, *, upwards: bool) -> None:
 def half_open(now: Round) -> None:
     """6: TCP stays, nothing passes: the hub calls the station offline, and the station finds its way back."""
     site, line = now.site, now.site.station_line
-    accepted, began_s = line.accepted, time.monotonic()
+    accepted, began_s = len(line.accepted_s), time.monotonic()
     line.stall()
     now.measure("6 called offline", site.await_presence("offline", within_s=90), limit_s=HALF_OPEN_S)
     if now.chance.random() < 0.5:
-        wait_for(lambda: line.accepted > accepted, within_s=90, what="a new connection")
+        wait_for(lambda: len(line.accepted_s) > accepted, within_s=90, what="a new connection")
         now.measure("6 noticed by the station", time.monotonic() - began_s, limit_s=HALF_OPEN_S)
     _mend(now, "6 back online")
 

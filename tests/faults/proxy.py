@@ -11,6 +11,7 @@ import random
 import socket
 import struct
 import threading
+import time
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self
@@ -114,8 +115,7 @@ class FaultProxy:
         self.target = target
         self.up = Way()
         self.down = Way()
-        self.accepted = 0
-        self.refused = 0
+        self.accepted_s: list[float] = []
         self._mqtt = mqtt
         self._random = random.Random(seed)  # noqa: S311 (a network's whims, to be repeated)
         self._open = True
@@ -198,7 +198,6 @@ class FaultProxy:
         task.add_done_callback(self._tasks.discard)
         client = _End(reader, writer)
         if not self._open:
-            self.refused += 1
             client.reset()
             return
         try:
@@ -206,7 +205,7 @@ class FaultProxy:
         except OSError:
             client.reset()
             return
-        self.accepted += 1
+        self.accepted_s.append(time.monotonic())
         link = _Link(client, server)
         self._links.add(link)
         ways = [

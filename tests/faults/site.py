@@ -159,6 +159,12 @@ class Bridge:
                 [_HUB, "bridge", "--config", self._config], stdout=log, stderr=log
             )
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        assert self._process is not None
+        return self._process.pid
+
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         """SIGTERM, or worse."""
         process, self._process = self._process, None
@@ -365,7 +371,7 @@ class Site:
     def events(self, kind: str | None = None) -> list[Event]:
         """Of the station, in the order of their numbers."""
         with self.sessions() as session:
-            query = select(Event).order_by(Event.seq)
+            query = select(Event).where(Event.station_id == STATION).order_by(Event.seq)
             return list(session.scalars(query if kind is None else query.where(Event.kind == kind)))
 
     def alerts(self, kind: str) -> list[Alert]:

@@ -239,8 +239,13 @@ FAULTS: Final = (
         24,
         "Broken frames, wrong schema, 10 MB, deep JSON",
         "refused, counted, still running",
-        "foreign clients publish them to a running agent",
-        tests=("tests/unit/faults/test_fuzz.py", "tests/integration/test_second_implementation.py"),
+        "a broker of our own sends them to station and hub, raw sockets to Mosquitto, foreign clients publish them",
+        campaigns=("corrupt-frames", "corrupt-clients"),
+        tests=(
+            "tests/faults/test_network.py",
+            "tests/unit/faults/test_fuzz.py",
+            "tests/integration/test_second_implementation.py",
+        ),
     ),
     Fault(
         25,
@@ -265,8 +270,9 @@ FAULTS: Final = (
         27,
         "100 stations reconnect together",
         "spread by jitter; alarms within 5 s (p99)",
-        "a hundred simulated stations, three days of events each (`make bench`)",
-        tests=("tests/benchmarks/backlog.py",),
+        "a hundred light stations behind the proxy; the same with three days of events each (`make bench`)",
+        campaigns=("reunion",),
+        tests=("tests/faults/test_network.py", "tests/benchmarks/backlog.py"),
     ),
 )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import hostile, network, outages
+from tests.faults import hostile, network, outages, raw, reunion
 from tests.support.parts import program, require
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.timeout(300)]
@@ -18,12 +18,22 @@ def test_a_bad_line_makes_nobody_lie(tmp_path: Path) -> None:
 
 def test_a_broker_that_remembers_older_things_moves_no_relay(tmp_path: Path) -> None:
     require(program("mosquitto_pub"), "no mosquitto_pub; on Debian: apt-get install mosquitto-clients")
-    campaign = outages.run_brokers(2, 4, tmp_path)
+    campaign = outages.run_brokers(1, 4, tmp_path)
     assert campaign.violations == []
     assert campaign.figures["10 back online n"] == 1
 
 
 def test_orders_through_a_hostile_broker_keep_every_promise(tmp_path: Path) -> None:
-    campaign = hostile.run(4, 4, tmp_path)
+    campaign = hostile.run(3, 4, tmp_path)
     assert campaign.violations == []
-    assert campaign.n == 4
+    assert campaign.n == 3
+
+
+def test_corrupt_frames_stop_neither_side(tmp_path: Path) -> None:
+    assert raw.run(8, 4, tmp_path).violations == []
+
+
+def test_stations_that_come_back_together_have_lost_nothing(tmp_path: Path) -> None:
+    campaign = reunion.run(8, 4, tmp_path)
+    assert campaign.violations == []
+    assert campaign.figures["connections"] == 16
