@@ -115,6 +115,7 @@ def event(seq: int, kind: str, at: datetime, station_id: str = NORTH, **data: An
         kind=kind,
         occurred_at=at,
         received_at=at + timedelta(milliseconds=80),
+        dated="live",
         clock="synced",
         backfilled=False,
         data=data,
