@@ -179,7 +179,7 @@ at('touch').addEventListener('click', async () => {
   button.disabled = true;
   try {
     const answer = await post('/touch');
-    message('touch-message', answer.text, answer.ok ? 'good' : '');
+    message('touch-message', answer.ok ? '' : answer.text);
   } catch {
     message('touch-message', texts.touch_failed);
   } finally {
