@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from tests.faults import hostile, network, outages, raw, report, reunion
+from tests.faults import hostile, network, outages, raw, report, reunion, small_disk
 from tests.faults.clocks import clocks
 from tests.faults.disk import damage
 from tests.faults.fuzz import hunt
@@ -55,6 +55,8 @@ CAMPAIGNS: Final[dict[str, Entry]] = {
     "reunion": Entry(reunion.run, full_n=100, quick_n=20),
     "stalls": Entry(stalls, full_n=60, quick_n=8),
     "damage": Entry(damage, full_n=200, quick_n=10),
+    "disk-full": Entry(small_disk.full, full_n=50, quick_n=4),
+    "disk-read-only": Entry(small_disk.read_only, full_n=20, quick_n=2),
     "clocks": Entry(clocks, full_n=54, quick_n=6),
 }
 

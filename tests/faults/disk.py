@@ -1,15 +1,13 @@
-"""Campaigns on a station's disk, each with the real agent: ``damage`` (21), ``full`` (19) and ``read_only`` (20).
+"""Campaign ``damage`` (21): files of a stopped station are damaged before the real agent starts on them.
 
 What must hold: the door's service is back, the station never answers wrongly in silence, and the hub hears of it.
 """
 
 import random
 import shutil
-import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -73,6 +71,7 @@ def store_files(station: Station) -> list[Path]:
         if path.is_file()
         and path.stat().st_size
         and ".damaged-" not in path.name
+        and path.name != "ballast.bin"  # nothing is in it
         and not path.name.endswith((".lock", "-shm"))
     )
 
@@ -190,73 +189,6 @@ def damage(n: int, seed: int, folder: Path) -> Campaign:
         "files": _counted(by_file),
     }
     return Campaign("damage", done, seed, violations, figures, time.monotonic() - begun_s)
-
-
-class Mounted:
-    """A small file system below a station's data folder, in a mount namespace that dies with its holder."""
-
-    def __init__(self, station: Station, options: str) -> None:
-        self._data = station.folder / "data"
-        self._data.mkdir(exist_ok=True)
-        script = f'mount -t tmpfs -o {options} tmpfs "$1" && echo up && exec sleep infinity'
-        self._holder = subprocess.Popen(
-            ["unshare", "-m", "sh", "-c", script, "sh", str(self._data)], stdout=subprocess.PIPE
-        )
-        assert self._holder.stdout is not None
-        assert self._holder.stdout.readline() == b"up\n", "no tmpfs can be mounted here"
-        self.wrap: Sequence[str] = ("nsenter", "-t", str(self._holder.pid), "-m", "--")
-
-    @property
-    def path(self) -> Path:
-        """The data folder, seen from outside."""
-        return Path(f"/proc/{self._holder.pid}/root{self._data}")
-
-    def remount(self, option: str) -> None:
-        """``ro`` or ``rw``; nobody may be writing."""
-        subprocess.run([*self.wrap, "mount", "-o", f"remount,{option}", str(self._data)], check=True)
-
-    def fill(self) -> None:
-        """Take every byte that is left."""
-        with (self.path / "filler").open("ab", buffering=0) as file:
-            for size in (1 << 20, 1 << 12, 1):
-                try:
-                    while True:
-                        file.write(bytes(size))
-                except OSError:
-                    continue
-
-    def fill_inodes(self) -> None:
-        """Take every file that is left."""
-        number = 0
-        try:
-            while True:
-                (self.path / f"filler{number}").touch()
-                number += 1
-        except OSError:
-            return
-
-    def free(self) -> None:
-        """Give it all back."""
-        for path in self.path.glob("filler*"):
-            path.unlink()
-
-    def close(self) -> None:
-        self._holder.kill()
-        self._holder.wait()
-
-
-@contextmanager
-def small_disk(folder: Path, options: str) -> Iterator[tuple[Rig, Station, Mounted]]:
-    """A rig whose station keeps its data on a small tmpfs."""
-    rig = Rig(fresh(folder))
-    station = rig.stations[0]
-    mounted = Mounted(station, options)
-    try:
-        rig.start(wraps={station.id: mounted.wrap})
-        yield rig, station, mounted
-    finally:
-        rig.close()
-        mounted.close()
 
 
 def _counted(counts: Counter[str]) -> str:

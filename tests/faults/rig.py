@@ -79,6 +79,8 @@ enabled = false
 liveness = "off"
 [occupancy]
 capacity = 4
+[storage]
+ballast_mb = 1
 """
 
 HUB: Final = """\

@@ -1,11 +1,14 @@
 """Short seeded slices of the campaigns on processes, files and clocks; ``make faults`` runs them in full."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.faults.clocks import clocks, library
 from tests.faults.disk import damage
+from tests.faults.small_disk import read_only
 from tests.faults.stalls import stalls
 from tests.support.broker import mosquitto_program
 from tests.support.parts import require
@@ -28,6 +31,19 @@ def test_damaged_files_take_no_door_out_of_service(tmp_path: Path) -> None:
     campaign = damage(4, 1, tmp_path)
     assert campaign.violations == []
     assert campaign.n == 4
+
+
+def test_a_disk_that_takes_no_writing_stops_orders_and_nothing_else(tmp_path: Path) -> None:
+    if os.geteuid() or not _can_mount():
+        pytest.skip("only root may mount a small disk")
+    campaign = read_only(1, 1, tmp_path)
+    assert campaign.violations == []
+    assert campaign.n == 1
+
+
+def _can_mount() -> bool:
+    tried = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], check=False)
+    return tried.returncode == 0
 
 
 def test_wrong_clocks_open_no_door_and_keep_none_shut(tmp_path: Path) -> None:
