@@ -6,7 +6,7 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,9 +19,11 @@ from firmware_config import wire
 from firmware_config.topics import Topic
 from firmware_config.vocabulary import EventKind
 from station_agent import facts
+from station_agent.clock import Stamp
 from station_agent.link import connection, echo
 from station_agent.link.access import Access
 from station_agent.link.connection import Connection
+from station_agent.store.store import Store
 from tests.support.bridge import Field
 from tests.support.lifeline import Lifeline
 from tests.support.station import wait_for
@@ -154,6 +156,40 @@ def test_a_boot_thirty_days_slow_is_dated_right_once_its_clock_was_set(field: Fi
     assert {row.dated for row in rows} == {"anchored"}
     truth = utc_now() - timedelta(milliseconds=3_600_000 + 7_200_000 - 600_000)
     assert abs(rows[0].occurred_at - truth) <= timedelta(seconds=2 + 5)
+
+
+def test_what_a_station_kept_over_a_restart_is_dated_by_the_moment_its_clock_was_set(
+    field: Field, tmp_path: Path, quick: None
+) -> None:
+    """The real store of a boot that began thirty days slow and never reached the hub, sent by the next boot."""
+    del quick
+    lifeline = Lifeline(field, tmp_path / "station")
+    now_ms, early = lifeline.clock.stamp().wall_ms, "e" * 32
+    slow_ms = now_ms - 30 * 86_400_000
+
+    def stamp(mono_ms: int, wall_ms: int, trust: wire.Clock) -> Stamp:
+        return Stamp(boot_id=early, mono_ms=mono_ms, wall_ms=wall_ms, trust=trust)
+
+    first = stamp(0, slow_ms, "unsynced")
+    with contextlib.closing(
+        Store(tmp_path / "station" / "data", station=lifeline.name, stamp=first)
+    ) as store:
+        for number in range(1, 9):
+            at = stamp(number * 60_000, slow_ms + number * 60_000, "unsynced")
+            store.put_event((EventKind.DOOR_OPENED, EventKind.TAMPER_OPENED)[number % 2], {"n": number}, at)
+        store.keep_anchor(stamp(600_000, now_ms - 7_200_000, "synced"))
+        store.put_event(EventKind.CLOCK_SYNCED, {"n": 10}, stamp(600_000, now_ms - 7_200_000, "synced"))
+        assert store.barrier(10)
+    lifeline.start()
+    wait_for(lambda: field.count(Event) >= 9, what="the events")
+    rows = [row for row in field.all(Event) if "n" in row.data]
+    truth_at = datetime.fromtimestamp((now_ms - 7_200_000 - 600_000) / 1_000, UTC)
+    for row in rows:
+        error = abs(row.occurred_at - truth_at - timedelta(minutes=row.data["n"]))
+        assert error <= timedelta(seconds=2)
+    assert {(row.dated, row.backfilled) for row in rows} == {("anchored", True)}
+    assert [row.data["n"] for row in sorted(rows, key=lambda row: row.occurred_at)] == [*range(1, 9), 10]
+    assert field.all(Alert) == [], "history raises nothing"
 
 
 @pytest.fixture
