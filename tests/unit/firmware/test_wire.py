@@ -99,6 +99,55 @@ def test_no_payload_makes_a_parser_fail_otherwise(payload: bytes) -> None:
             wire.decode(payload, kind)
 
 
+@pytest.mark.parametrize(
+    ("verb", "pulse_ms", "duration_s", "good"),
+    [
+        pytest.param("unlock", wire.SHORTEST_PULSE_MS, 0, True, id="shortest pulse"),
+        pytest.param("unlock", wire.LONGEST_PULSE_MS, 0, True, id="longest pulse"),
+        pytest.param("unlock", wire.LONGEST_PULSE_MS + 1, 0, False, id="longer"),
+        pytest.param("unlock", wire.SHORTEST_PULSE_MS - 1, 0, False, id="shorter"),
+        pytest.param("unlock", 0, 0, False, id="no pulse"),
+        pytest.param("unlock", 5000, 60, False, id="a pulse that lasts"),
+        *[pytest.param(verb, 0, 1, True, id=f"{verb} for a second") for verb in sorted(wire.TIMED)],
+        *[
+            pytest.param(verb, 0, wire.LONGEST_MODE_S, True, id=f"{verb} for a day")
+            for verb in sorted(wire.TIMED)
+        ],
+        *[
+            pytest.param(verb, 0, wire.LONGEST_MODE_S + 1, False, id=f"{verb} longer")
+            for verb in sorted(wire.TIMED)
+        ],
+        *[pytest.param(verb, 0, 0, False, id=f"{verb} without an end") for verb in sorted(wire.TIMED)],
+        *[pytest.param(verb, 5000, 60, False, id=f"{verb} with a pulse") for verb in sorted(wire.TIMED)],
+        *[pytest.param(f"end_{verb}", 0, 0, True, id=f"end_{verb}") for verb in sorted(wire.TIMED)],
+        *[
+            pytest.param(f"end_{verb}", 0, 60, False, id=f"end_{verb} for a time")
+            for verb in sorted(wire.TIMED)
+        ],
+        pytest.param("open", 5000, 0, False, id="no such verb"),
+    ],
+)
+@pytest.mark.parametrize("kind", [wire.Order, wire.Challenge, wire.Go])
+def test_an_order_is_bounded_before_anybody_looks_at_it(
+    kind: type[wire.Order | wire.Challenge | wire.Go],
+    verb: str,
+    pulse_ms: int,
+    duration_s: int,
+    *,
+    good: bool,
+) -> None:
+    body = msgspec.to_builtins(GO) | {"verb": verb, "pulse_ms": pulse_ms, "duration_s": duration_s}
+    payload = msgspec.json.encode(
+        {name: body[name] for name in ("v", *kind.__struct_fields__) if name in body}
+    )
+    reason = None
+    try:
+        wire.decode(payload, kind, station="st-test0001")
+    except Refused as refused:
+        reason = refused.reason
+    assert reason == (None if good else "malformed")
+
+
 def test_a_private_key_is_written_once_and_for_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "key.pem"
     key = new_private_key(path)
