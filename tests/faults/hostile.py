@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from cloud_hub.errors import HubError
+from cloud_hub.errors import CallerError
 from cloud_hub.models import Command
 from tests.faults.broker import HONEST, HostileBroker, drawn
 from tests.faults.report import Campaign
@@ -42,7 +42,7 @@ def run(n: int, seed: int, folder: Path) -> Campaign:
             try:
                 site.order()
                 placed += 1
-            except HubError:
+            except CallerError:
                 refused += 1  # the door's last order is not over, or may have opened it
             wait_for(lambda at_s=next_s: time.monotonic() >= at_s)  # type: ignore[misc]
         broker.mood = HONEST

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from cloud_hub.models import Command
-from tests.faults.network import HEAL_S, OFFLINE_S, SLACK_S, Round, mosquitto_site
+from tests.faults.network import HEAL_S, OFFLINE_S, SLACK_S, Round, half_open, mosquitto_site
 from tests.faults.report import Campaign
 from tests.faults.site import PASSWORDS, STATION, STRANGER, Mosquitto, Site
 from tests.faults.truth import violations
@@ -150,7 +150,7 @@ def run_brokers(n: int, seed: int, folder: Path) -> Campaign:
 
 
 def run_flapping(n: int, seed: int, folder: Path) -> Campaign:
-    """9, ``n`` minutes of it, with the hub's and the station's own settings."""
+    """9, ``n`` minutes of it, and once 6, with the settings that hub and station have by themselves."""
     began_s = time.monotonic()
     usual = {
         "keepalive_s": 15,
@@ -161,6 +161,7 @@ def run_flapping(n: int, seed: int, folder: Path) -> Campaign:
     }
     with mosquitto_site(folder, seed=seed, **usual) as (_, site):
         now = Round(site, random.Random(seed))  # noqa: S311 (as above)
+        half_open(now)
         for _ in range(n):
             link_flaps(now)
         now.wrong += violations(site)

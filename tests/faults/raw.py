@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from cloud_hub.errors import HubError
+from cloud_hub.errors import CallerError
 from firmware_config.topics import Topic
 from tests.faults import mqtt5
 from tests.faults.broker import HostileBroker
@@ -150,7 +150,7 @@ def _works(site: Site, edges: int, *, after: int, took_s: list[float]) -> list[s
             if not ended and (moved := len(site.edges("relay:")) - edges) != 0:
                 return [f"24: {moved} edges of relays after shot {after}"]
             ended.append(site.await_final(site.order()).state)
-        except HubError as error:
+        except CallerError as error:
             ended.append(str(error))
         except AssertionError as error:
             return [f"24: after shot {after}: {error}"]
