@@ -14,8 +14,10 @@ from firmware_config.replica import public_half
 from firmware_config.signing import load_private_key
 from firmware_config.station import Station
 from station_agent.clock import SystemClock
+from station_agent.core.wear import DAY_S
 from station_agent.errors import AgentError
 from station_agent.kiosk.voice import PROGRAM, open_voice
+from station_agent.store.block import written_bytes
 from station_agent.store.gallery_key import sealing_key
 from station_agent.vision.acceptance import known_impostors
 from station_agent.vision.engines import models_of
@@ -57,6 +59,7 @@ def _checks(station: Station) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "signing key", lambda: _signing_key(station)
     yield "data folder", lambda: _data_folder(station.beside(station.config.data_dir))
     yield "SQLite", lambda: sqlite3.sqlite_version
+    yield "disk wear", lambda: _wear(station)
     yield "clock", _clock
     if station.config.face.enabled:
         yield "face models", lambda: _models(station)
@@ -99,6 +102,16 @@ def _data_folder(path: Path) -> str:
         message = f"{path}: only {free // 2**20} MiB free, needs {LEAST_FREE_BYTES // 2**20}"
         raise AgentError(message)
     return f"{path}, {free // 2**20} MiB free"
+
+
+def _wear(station: Station) -> str:
+    written = written_bytes(station.beside(station.config.data_dir))
+    if written is None:
+        return "not known: the data folder lies on no disk of its own"
+    day = written * DAY_S / SystemClock().monotonic_s()
+    limit = station.config.storage.wear_mb_day
+    verdict = ": more than the limit, find out what writes" if day > limit * 10**6 else ""
+    return f"{day / 10**6:.0f} MB a day since the machine started, of {limit}{verdict}"
 
 
 def _clock() -> str:

@@ -30,6 +30,7 @@ def open_memory(
         data_dir,
         stores=store,
         ballast_bytes=storage.ballast_mb * 2**20,
+        wear_bytes_day=storage.wear_mb_day * 10**6,
         clock=clock,
         record=ledger.record,
     )

@@ -1,11 +1,13 @@
 """Keys made at this station on first use, that never leave it: for templates kept here, and for those sent to it."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from firmware_config.files import write_once
 from station_agent.errors import AgentError
 
 _KEY_BYTES: Final = 32
@@ -48,17 +50,6 @@ def _key(file: Path, name: str, remedy: str) -> bytes:
 
 
 def _make_key(file: Path) -> None:
-    """Make the key on first use. A torn write leaves a short file, which is refused, never a weak key."""
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        return
-    with os.fdopen(descriptor, "wb") as key:
-        key.write(os.urandom(_KEY_BYTES))
-        key.flush()
-        os.fsync(key.fileno())
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    """Make the key on first use: whole, or not at all."""
+    with suppress(FileExistsError):
+        write_once(file, os.urandom(_KEY_BYTES))

@@ -5,13 +5,13 @@ anybody in. Calls wait for the disk, so they come from anywhere but the control 
 """
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from firmware_config.files import write_over
 from firmware_config.roster import join
 from firmware_config.signing import Refused, Verifier
 from firmware_config.wire import RosterPart, decode
@@ -107,19 +107,8 @@ class RosterStore:
 
     def _keep(self, payloads: list[bytes]) -> bool:
         """Write beside, flush, rename, flush the folder (safety.md D7)."""
-        fresh = self._path.with_name(f"{self._path.name}.new")
         try:
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.msgpack.encode(payloads))
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            write_over(self._path, msgspec.msgpack.encode(payloads))
         except OSError:
             _LOG.exception("roster_not_kept", extra={"file": str(self._path)})
             return False

@@ -15,7 +15,9 @@ from firmware_config.vocabulary import EventKind, Lane
 from firmware_config.wire import Scalar
 from station_agent.clock import Clock
 from station_agent.core.storage import FULL_SHARE, Deed, Disk, Losses, State, deed, judge, told
+from station_agent.core.wear import Wear
 from station_agent.store.ballast import Ballast
+from station_agent.store.block import written_bytes
 
 _LOG = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ class Stores(Protocol):
     """What is watched."""
 
     volatile: bool
+    written_bytes_day: int | None
 
     @property
     def refusing(self) -> bool:
@@ -59,6 +62,7 @@ class DiskWatch:
         *,
         stores: Stores,
         ballast_bytes: int,
+        wear_bytes_day: int,
         clock: Clock,
         record: Callable[[EventKind, Mapping[str, Scalar]], None],
     ) -> None:
@@ -68,6 +72,7 @@ class DiskWatch:
             folder: the station's ``data_dir``.
             stores: whose disk it is.
             ballast_bytes: size of the reserve.
+            wear_bytes_day: more than this written in 24 h is told.
             clock: for pauses between losses.
             record: takes events.
         """
@@ -77,6 +82,7 @@ class DiskWatch:
         self._clock = clock
         self._record = record
         self._losses = Losses()
+        self._wear = Wear(limit_bytes=wear_bytes_day)
         self._lock = threading.Lock()
         self._state: State = "ok"
         self._stopping = threading.Event()
@@ -109,10 +115,17 @@ class DiskWatch:
             self._ballast.make()
         disk = self._see()
         self._turn_to(judge(disk), disk)
+        self._look_at_wear()
         with self._lock:
             over = self._losses.take(now_s=self._clock.monotonic_s())
         for data in over:
             self._record(EventKind.EVENTS_LOST, data)
+
+    def _look_at_wear(self) -> None:
+        worn = self._wear.see(written_bytes(self._folder), now_s=self._clock.monotonic_s())
+        self._stores.written_bytes_day = self._wear.bytes_day
+        if worn and self._wear.bytes_day is not None:
+            self._record(EventKind.STORAGE_WORN, {"bytes_day": self._wear.bytes_day})
 
     def _turn_to(self, state: State, disk: Disk) -> None:
         before, self._state = self._state, state

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from tests.benchmarks import backlog, faces, identification, loop, pipeline, unlock, ways
+from tests.benchmarks import backlog, faces, identification, loop, pipeline, unlock, ways, wear
 from tests.benchmarks.report import Row, heading, table
 
 SEED: Final = 1
@@ -14,6 +14,7 @@ PARTS: Final[dict[str, tuple[str, Callable[[], list[Row]]]]] = {
     "pipeline": ("Speed of a visit, and the agent at rest", pipeline.measure),
     "unlock": ("Unlock, from the click to the relay's edge", unlock.measure),
     "backlog": ("A hundred stations back after 72 hours offline", backlog.measure),
+    "wear": ("Bytes written to the card", wear.measure),
     "ways": ("Ways in", ways.measure),
     "loop": ("The whole loop, in the demo", loop.measure),
 }

@@ -52,7 +52,12 @@ class House:
         self.clock = HandClock()
         self.store = Store(folder, station=STATION, stamp=stamp(), limits=limits)
         self.watch = DiskWatch(
-            folder, stores=self.store, ballast_bytes=ballast_bytes, clock=self.clock, record=self.record
+            folder,
+            stores=self.store,
+            ballast_bytes=ballast_bytes,
+            wear_bytes_day=10**9,
+            clock=self.clock,
+            record=self.record,
         )
         self.store.report(record=self.record, damaged=lambda: None, lost=self.watch.lost)
         self.watch.look()
