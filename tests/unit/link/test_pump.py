@@ -294,10 +294,12 @@ def test_an_alarm_goes_before_the_backlog_of_all_others_and_waits_for_no_token(b
     assert bench.store.barrier(10)
     bench.pump.connected(BOTH, up=True)
     assert bench.wire.batch() == [2002, 2003, 2004]
-    while (batch := bench.wire.batch()) and batch[-1] < 2000:
+    left = set(range(1, 2002))
+    while left:
+        batch = bench.wire.batch()
+        left -= set(batch)
         bench.ack(events=batch)
         bench.later(1 / pump_module.RATE)
-    assert bench.wire.batch() == [2001]
     for number in range(2005, 2005 + int(pump_module.RATE)):
         bench.store.put_event(EventKind.TAMPER_OPENED, {}, stamp())
         assert bench.store.barrier(10)
