@@ -18,7 +18,10 @@ def language() -> str:
 
 def fields(**kinds: type) -> dict[str, Any]:
     """The request's JSON object with exactly these fields, of exactly these types; anything else is a bad request."""
-    body = request.get_json(silent=True)
+    try:
+        body = request.get_json(silent=True)
+    except RecursionError:  # 2,000 brackets
+        abort(400)
     if not isinstance(body, dict) or set(body) != set(kinds):
         abort(400)
     for name, kind in kinds.items():

@@ -51,6 +51,7 @@ from station_agent.link.intake import Intake
 from station_agent.simulate.control import ControlSocket
 from station_agent.simulate.trace import Trace
 from station_agent.simulate.world import World
+from tests.faults.fuzz import kiosk
 
 STATION: Final = "st-test0001"
 SIGNER: Final = Signer(Ed25519PrivateKey.from_private_bytes(b"k" * 32))
@@ -115,7 +116,8 @@ class _Inside:
 @cache
 def targets() -> dict[str, Target]:
     """All, by name. Made once: sealing and issuing take a while."""
-    found = [*_hub(), *_station(), *_files(), _control()]
+    pin = Target("kiosk pin", kiosk.SEEDS, kiosk.poster("/pin"), verdicts=())
+    found = [*_hub(), *_station(), *_files(), _control(), pin]
     return {target.name: target for target in found}
 
 
