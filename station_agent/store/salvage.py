@@ -14,13 +14,15 @@ from typing import Any, Final
 
 import msgspec
 
-from firmware_config.vocabulary import EventKind
+from firmware_config.vocabulary import DoorMode, EventKind
 from firmware_config.wire import Event, Reading, Result, encode
 from station_agent.store import event_rows
 from station_agent.store.schema import ANSWERED, BOOT, DOOR_MODE, EVENT, READING, RESULT
 from station_agent.store.sums import Summed, row_sum
 
 _LOG = logging.getLogger(__name__)
+
+_MODE: Final = DOOR_MODE.columns.index("mode")
 
 LIMIT_S: Final = 5.0
 """Longest reading: the doors wait for it."""
@@ -33,6 +35,7 @@ class Salvaged:
     Attributes:
         install_id: of the file; a question mark when even that is gone.
         events: those that were not acknowledged.
+        modes: lock-downs only: the end of a hold-open may be what was lost, and doubt means no.
     """
 
     install_id: str = "?"
@@ -64,7 +67,7 @@ def salvage(path: Path) -> Salvaged:
         found.answered = list(_rows(connection, ANSWERED))
         found.results = [(str(row[0]), int(row[1]), str(row[2])) for row in _rows(connection, RESULT)]
         found.boots = list(_rows(connection, BOOT))
-        found.modes = list(_rows(connection, DOOR_MODE))
+        found.modes = [row for row in _rows(connection, DOOR_MODE) if row[_MODE] == DoorMode.LOCK_DOWN]
         found.events = [event_rows.event_of(row) for row in _rows(connection, EVENT) if _tellable(row)]
         found.readings = [_reading(row) for row in _rows(connection, READING)]
     finally:

@@ -220,6 +220,21 @@ def test_a_pass_that_was_being_counted_as_the_lock_down_came_opens_nothing(site:
     assert site.coil.pulses == 0
 
 
+@pytest.mark.parametrize(("verb", "mode"), [("lock_down", "lock_down"), ("hold_open", "normal")])
+def test_of_a_damaged_file_a_lock_down_is_saved_and_a_hold_is_not(life: Life, verb: Verb, mode: str) -> None:
+    first = life.start()
+    first.give(verb)
+    first.store.close()
+    file = sqlite3.connect(life.folder / "safety.db")
+    with file:
+        file.execute("UPDATE result SET body = replace(body, 'applied', 'opened')")
+    file.close()
+    life.sites.clear()
+    again = life.start()
+    assert again.store.install_id != first.store.install_id
+    assert again.keeper.mode.value == mode
+
+
 def test_after_a_power_cut_without_time_a_lock_down_stays_and_a_hold_ends(life: Life) -> None:
     for verb, cmd, mode in (("lock_down", 1, DoorMode.LOCK_DOWN), ("hold_open", 3, DoorMode.NORMAL)):
         first = life.start()
