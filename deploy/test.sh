@@ -14,6 +14,7 @@ has_browser || missing+=(chromium)
 has_fonts || missing+=(fonts-noto-cjk)
 command -v espeak-ng > /dev/null || missing+=(espeak-ng)
 compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' > /dev/null || missing+=(libfaketime)
+command -v strace > /dev/null || missing+=(strace)
 
 # A subshell, so that its trap runs whatever happens.
 install_parts() (

@@ -15,6 +15,7 @@ from tests.faults.clocks import clocks
 from tests.faults.disk import damage
 from tests.faults.fuzz import hunt
 from tests.faults.model import search
+from tests.faults.power import power
 from tests.faults.processes import kills
 from tests.faults.report import Campaign, Report
 from tests.faults.stalls import stalls
@@ -57,6 +58,7 @@ CAMPAIGNS: Final[dict[str, Entry]] = {
     "damage": Entry(damage, full_n=200, quick_n=10),
     "disk-full": Entry(small_disk.full, full_n=50, quick_n=4),
     "disk-read-only": Entry(small_disk.read_only, full_n=20, quick_n=2),
+    "power": Entry(power, full_n=3_000, quick_n=100),
     "clocks": Entry(clocks, full_n=54, quick_n=6),
 }
 

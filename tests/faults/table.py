@@ -187,9 +187,9 @@ FAULTS: Final = (
         18,
         "Power cut",
         "what was acknowledged is kept, the store opens, nothing pulses again",
-        "processes killed at every step of a commit; unsynced writes are not taken away from them",
-        campaigns=("kills",),
-        tests=("tests/faults/test_kill_slice.py",),
+        "the store's system calls recorded, cut after each; what was not flushed lost, kept or lost in part",
+        campaigns=("power", "kills"),
+        tests=(_SLICE, "tests/faults/test_kill_slice.py"),
         hardware="Power cuts on the SD card",
     ),
     Fault(

@@ -8,10 +8,11 @@ import pytest
 
 from tests.faults.clocks import clocks, library
 from tests.faults.disk import damage
+from tests.faults.power import power
 from tests.faults.small_disk import read_only
 from tests.faults.stalls import stalls
 from tests.support.broker import mosquitto_program
-from tests.support.parts import require
+from tests.support.parts import program, require
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.timeout(300)]
 
@@ -39,6 +40,14 @@ def test_a_disk_that_takes_no_writing_stops_orders_and_nothing_else(tmp_path: Pa
     campaign = read_only(1, 1, tmp_path)
     assert campaign.violations == []
     assert campaign.n == 1
+
+
+def test_a_power_cut_takes_nothing_that_was_promised(tmp_path: Path) -> None:
+    require(program("strace"), "no strace; on Debian: apt-get install strace")
+    campaign = power(40, 1, tmp_path)
+    assert campaign.violations == []
+    assert campaign.n == 40
+    assert campaign.figures["promises"] == 40
 
 
 def _can_mount() -> bool:
