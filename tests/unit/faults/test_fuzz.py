@@ -11,7 +11,7 @@ from tests.faults.fuzz.hunt import corpus, hunt
 from tests.faults.fuzz.mutations import HUGE
 from tests.faults.fuzz.targets import targets
 
-EXAMPLES = 40
+EXAMPLES = 25
 NETWORK = [
     name for name in targets() if name.startswith(("hub", "station", "envelope")) and "inner" not in name
 ]

@@ -10,7 +10,7 @@ from tests.faults.model.world import World
 
 
 def test_model_and_hub_agree_after_every_step() -> None:
-    found = search_twin(25, 3)
+    found = search_twin(15, 3)
     assert found.violation is None, found.history
     assert found.tally["steps compared"] > 500
     assert found.tally["pulses"] > 0
