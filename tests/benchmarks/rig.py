@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,10 +122,6 @@ class BenchHub:
             process.wait(30)
         self.processes.clear()
 
-    def log(self, part: str) -> str:
-        """What a process said."""
-        return (self.folder / f"{part}.log").read_text(encoding="utf-8")
-
 
 @contextmanager
 def bench_hub(folder: Path, *, database: str, stations: Sequence[str]) -> Iterator[BenchHub]:
@@ -163,13 +159,12 @@ def bench_hub(folder: Path, *, database: str, stations: Sequence[str]) -> Iterat
         yield hub
 
 
-def until(look: object, what: str, *, within_s: float = 60.0) -> None:
+def until(look: Callable[[], object], what: str, *, within_s: float = 60.0) -> None:
     """Wait for something to become true.
 
     Raises:
         TimeoutError: it does not in time.
     """
-    assert callable(look)
     deadline_s = time.monotonic() + within_s
     while not look():
         if time.monotonic() > deadline_s:
