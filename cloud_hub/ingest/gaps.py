@@ -10,7 +10,6 @@ Rules
   4. What the station says is gone is lost, until it comes after all. Only what was missing can get lost.
 """
 
-from bisect import insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -232,10 +231,12 @@ def _overlap(spans: Iterable[Span], first: int, last: int) -> int:
 def _bounded(gaps: tuple[Gap, ...]) -> tuple[Gap, ...]:
     if len(gaps) <= MOST_GAPS:
         return gaps
-    shorter: list[Gap] = list(gaps)
-    while len(shorter) > MOST_GAPS:
-        index = min(range(len(shorter) - 1), key=lambda n: shorter[n + 1].first - shorter[n].last)
-        low, high = shorter[index], shorter.pop(index + 1)
-        shorter.pop(index)
-        insort(shorter, Gap(low.first, high.last, max(low.since, high.since)))
+    by_distance = sorted(range(1, len(gaps)), key=lambda n: gaps[n].first - gaps[n - 1].last)
+    joined = set(by_distance[: len(gaps) - MOST_GAPS])
+    shorter: list[Gap] = []
+    for number, gap in enumerate(gaps):
+        if number in joined:
+            shorter[-1] = Gap(shorter[-1].first, gap.last, max(shorter[-1].since, gap.since))
+        else:
+            shorter.append(gap)
     return tuple(shorter)
