@@ -98,7 +98,7 @@ def _run(station: Station, parts: ExitStack, stand: Stand | None, *, control: Pa
 
     new = not (data_dir / "safety.db").exists()
     store, ledger = open_memory(station, clock, parts, damaged=lambda: inbox.put(Stopped()))
-    credentials = _credentials(data_dir, config.station, clock, parts)
+    credentials = _credentials(data_dir, config.station, clock, parts, ledger)
     hub_keys = Verifier.of(*(key.public for key in config.hub.command_keys))
     roster = RosterStore(data_dir / "roster.bin", verifier=hub_keys, station=config.station)
     eyes = Eyes(station, clock=clock, put=inbox.put, pushed=stand.cameras if stand else {})
@@ -273,12 +273,16 @@ def _run(station: Station, parts: ExitStack, stand: Stand | None, *, control: Pa
         store.barrier(STOP_S)
 
 
-def _credentials(data_dir: Path, station: str, clock: SystemClock, parts: ExitStack) -> Credentials:
-    """PINs and counts, closed at the end."""
+def _credentials(
+    data_dir: Path, station: str, clock: SystemClock, parts: ExitStack, ledger: Ledger
+) -> Credentials:
+    """PINs and counts, closed at the end; the hub hears when they were lost."""
     at = clock.stamp()
     credentials = Credentials(data_dir / "credentials.db", data_dir / "pin.key", station=station, at=at)
     parts.callback(credentials.close)
     credentials.settle_loss(at)
+    if credentials.set_aside:
+        ledger.record(EventKind.STORAGE_DAMAGED, {"file": credentials.set_aside.name})
     return credentials
 
 
