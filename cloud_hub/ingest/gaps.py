@@ -220,7 +220,10 @@ def _without(gaps: tuple[Gap, ...], first: int, last: int) -> tuple[Gap, ...]:
         return gaps
     found: list[Gap] = []
     for gap in gaps:
-        found += [Gap(low, high, gap.since) for low, high in cut([(gap.first, gap.last)], first, last)]
+        if gap.first > last or gap.last < first:
+            found.append(gap)
+        else:
+            found += [Gap(low, high, gap.since) for low, high in cut([(gap.first, gap.last)], first, last)]
     return tuple(found)
 
 
