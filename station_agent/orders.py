@@ -174,7 +174,9 @@ class Orders:
             crashpoint.here("agent.order.challenged")
         elif isinstance(answer, Result):
             self._answers.put_result(answer, digest=self._commands.digest(answer.cmd_id))
-            if not self._answers.takes_orders:  # nobody is to wait for a disk that may be full for hours
+            # nobody is to wait for a disk that may be full for hours; but the end of what was begun must be on it first,
+            # or a restart would find the intent alone and say something else
+            if not self._answers.takes_orders and not self._commands.begun(answer.cmd_id):
                 self._link.send_result(answer)
         elif isinstance(answer, Reply):
             self._link.send_reply(answer)

@@ -61,10 +61,12 @@ class Known:
 
     Attributes:
         digest: of the order's body; empty when it was refused before its body counted.
+        begun: an intent of this run stands on the disk for it, whatever becomes of the result.
     """
 
     digest: str
     result: Result
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ class _Open:
     challenge: Challenge
     issued_mono_ms: int
     stage: _Stage = _Stage.CHALLENGED
+    begun: bool = False
     word: Result | None = None
 
     def late(self, at: Moment) -> bool:
@@ -221,6 +224,11 @@ class Commands:
         ended = self._ended.get(cmd_id)
         return ended.digest if ended else ""
 
+    def begun(self, cmd_id: str) -> bool:
+        """Until its result is on disk beside its intent, a restart would say ``INTERRUPTED``."""
+        ended = self._ended.get(cmd_id)
+        return ended is not None and ended.begun
+
     def go(self, go: Go, at: Moment, refusal: str | None) -> Intent | ModeChange | Result | Ignored:
         """Judge the second step. Only an ``Intent`` or a ``ModeChange`` lets anything happen."""
         if (ended := self._ended.get(go.cmd_id)) is not None:
@@ -246,6 +254,7 @@ class Commands:
             return Ignored(cmd_id, "unknown_order")
         if not ok:
             return self._close(running, at, Outcome.REJECTED, "storage_full")
+        running.begun = True
         if running.late(at):
             return self._close(running, at, Outcome.EXPIRED, "intent_late")
         if refusal:
@@ -357,12 +366,13 @@ class Commands:
         cmd_id = running.order.cmd_id
         place = self._pulsing if running.stage is _Stage.PULSING else self._waiting
         del place[running.order.door]
-        return self._end(cmd_id, running.digest, self._result(cmd_id, at, outcome, code, evidence=evidence))
+        result = self._result(cmd_id, at, outcome, code, evidence=evidence)
+        return self._end(cmd_id, running.digest, result, begun=running.begun)
 
-    def _end(self, cmd_id: str, digest: str, result: Result) -> Result:
+    def _end(self, cmd_id: str, digest: str, result: Result, *, begun: bool = False) -> Result:
         if len(self._ended) >= REMEMBERED:
             del self._ended[next(iter(self._ended))]
-        self._ended[cmd_id] = Known(digest, result)
+        self._ended[cmd_id] = Known(digest, result, begun)
         return result
 
     def _result(

@@ -206,6 +206,9 @@ class World:
                 raise Violation(
                     f"I5: {row.id} is still {row.state} {HEALED_MS} ms after everything was mended"
                 )
+        for said in self.hub.contradictions:
+            if self.hub.rows[said.split(":")[0]].station not in self.truth.lost:
+                raise Violation(f"I4: a station that lost nothing contradicted itself about {said}")
         for station in self.stations.values():
             for coil in station.coils.values():
                 if coil.energised and not station.fire:

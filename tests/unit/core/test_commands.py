@@ -284,6 +284,27 @@ def test_a_recalled_answer_is_given_again_and_its_digest_guards_it() -> None:
     assert bare.order(an_order(pulse_ms=700), At(4), None) == final
 
 
+def test_what_has_an_intent_on_disk_stays_begun_however_it_ends() -> None:
+    """Its final answer may not be told before it is on disk too: after a crash the intent alone is INTERRUPTED."""
+    commands, order = begin(), an_order()
+    challenge = challenged(commands, order, At(0))
+    commands.go(a_go(order, challenge), At(1), None)
+    assert not commands.begun(order.cmd_id)
+    late = commands.committed(order.cmd_id, At(3001), None, ok=True)
+    assert verdict(late) == (Outcome.EXPIRED, "intent_late")
+    assert commands.begun(order.cmd_id)
+
+
+def test_what_the_disk_refused_was_never_begun() -> None:
+    commands, order = begin(), an_order()
+    challenge = challenged(commands, order, At(0))
+    commands.go(a_go(order, challenge), At(1), None)
+    refused = commands.committed(order.cmd_id, At(2), None, ok=False)
+    assert verdict(refused) == (Outcome.REJECTED, "storage_full")
+    assert not commands.begun(order.cmd_id)
+    assert not commands.begun("f" * 32)
+
+
 def test_memory_forgets_the_oldest_answer_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(core, "REMEMBERED", 2)
     commands = begin()

@@ -21,7 +21,6 @@ def test_a_fault_against_an_invariant_is_caught(name: str) -> None:
 def test_the_true_system_breaks_nothing_and_the_histories_are_worth_something() -> None:
     found = search(BUDGET, SEED)
     assert found.violation is None, found.history
-    assert found.tally["contradictions"] == 0
     assert found.tally["histories"] >= BUDGET
     for seen in ("pulses", "final OPENED", "final PULSED_NOT_OPENED", "final INTERRUPTED", "final REJECTED"):
         assert found.tally[seen] > 0, seen
