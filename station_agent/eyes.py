@@ -46,6 +46,7 @@ class Eyes:
         changes: counts changes of who is enrolled.
         acceptance: what a score must reach now; replaced as a whole whenever the gallery changes.
         witnessing: what liveness is judged with.
+        damaged_file: name under which damaged templates, or their key, were set aside: everybody must be enrolled anew.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Eyes:
         self._changing = threading.Lock()
         self._face = station.config.face
         self.engine_name = ""
+        self.damaged_file: str | None = None
         self.changes = 0
         self.acceptance = Acceptance()
         self.witnessing = OFF
@@ -87,6 +89,8 @@ class Eyes:
             data_dir / "people.db", data_dir / "gallery.key", station=station.config.station
         )
         self._parts.callback(self._people.close)
+        if self._people.set_aside is not None:
+            self.damaged_file = self._people.set_aside.name
         gallery = self._searched = self._gallery()
         self.acceptance = self._policy.of(gallery)
         self.engine_name = self.acceptance.engine

@@ -103,6 +103,8 @@ def _run(station: Station, parts: ExitStack, stand: Stand | None, *, control: Pa
     roster = RosterStore(data_dir / "roster.bin", verifier=hub_keys, station=config.station)
     eyes = Eyes(station, clock=clock, put=inbox.put, pushed=stand.cameras if stand else {})
     parts.callback(eyes.close)
+    if eyes.damaged_file:
+        ledger.record(EventKind.STORAGE_DAMAGED, {"file": eyes.damaged_file})
 
     eraser = Eraser(
         station=config.station,
@@ -283,6 +285,8 @@ def _credentials(
     credentials.settle_loss(at)
     if credentials.set_aside:
         ledger.record(EventKind.STORAGE_DAMAGED, {"file": credentials.set_aside.name})
+    if credentials.key_lost:
+        ledger.record(EventKind.STORAGE_DAMAGED, {"file": "pin.key"})
     return credentials
 
 

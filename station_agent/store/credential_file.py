@@ -63,6 +63,12 @@ SCHEMA: Final = Schema(
         ALTER TABLE erasure ADD COLUMN face_only INTEGER NOT NULL DEFAULT 0
             CONSTRAINT ck_erasure_face_only CHECK (face_only IN (0, 1));
         """,
+        """
+        CREATE TABLE key_check (
+            id INTEGER NOT NULL CONSTRAINT pk_key_check PRIMARY KEY CONSTRAINT ck_key_check_one CHECK (id = 1),
+            value BLOB NOT NULL
+        ) STRICT;
+        """,
     ),
 )
 

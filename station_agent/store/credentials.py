@@ -56,6 +56,7 @@ class Credentials:
 
     Attributes:
         set_aside: where a damaged file was moved: PINs must be set anew, and counted passes issued anew.
+        key_lost: the key that PINs were hashed with is gone, since the last start: they must be set anew.
         erasures: requests to erase a person, in the same file.
     """
 
@@ -72,7 +73,8 @@ class Credentials:
             GalleryKeyError: the key cannot be used.
             StoreError: the database cannot be used.
         """
-        self._pepper = hmac.digest(gallery_key(key_file), b"yizhan/pins/1", "sha256")
+        secret, moved = gallery_key(key_file)
+        self._pepper = hmac.digest(secret, b"yizhan/pins/1", "sha256")
         self._station = station
         self._file = CredentialFile(path)
         self.erasures = Erasures(self._file)
@@ -81,11 +83,25 @@ class Credentials:
         if any(path.parent.glob(f"{path.name}.damaged-*")):
             with self._file.transaction() as connection:
                 connection.execute("INSERT OR IGNORE INTO loss (id, wall_ms) VALUES (1, NULL)")
+        orphaned = self._drop_orphans(hmac.digest(secret, b"yizhan/pins/check/1", "sha256"))
+        self.key_lost = orphaned or moved is not None
         self._lost_ms = self._date_loss(at)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store:credentials")
         self._hasher = ThreadPoolExecutor(1, thread_name_prefix="pins")
 
     # PINs
+
+    def _drop_orphans(self, check: bytes) -> bool:
+        """PINs hashed with another key than today's can never be right again, and would lock their owners out."""
+        with self._file.transaction() as connection:
+            row = connection.execute("SELECT value FROM key_check").fetchone()
+            same = row is None or row[0] == check
+            if not same:
+                connection.execute("DELETE FROM pin")
+            connection.execute("INSERT OR REPLACE INTO key_check (id, value) VALUES (1, ?)", (check,))
+        if not same:
+            _LOG.error("pin_key_changed")
+        return not same
 
     def set_pin(
         self, person: str, pin: str, *, number: str | None, duress: str | None = None

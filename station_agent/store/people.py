@@ -121,7 +121,7 @@ class PeopleStore:
     """The station's people, in a file and under a key of their own. Any thread; calls take turns.
 
     Attributes:
-        set_aside: where a damaged file was moved when this one was opened: everybody must be enrolled anew.
+        set_aside: where a damaged file, or its key, was moved when this one was opened: everybody must be enrolled anew.
     """
 
     def __init__(self, path: Path, key_file: Path, *, station: str) -> None:
@@ -136,12 +136,13 @@ class PeopleStore:
             GalleryKeyError: the key cannot be used.
             StoreError: the database cannot be used.
         """
-        self._cipher = AESGCM(gallery_key(key_file))
+        key = gallery_key(key_file)
+        self._cipher = AESGCM(key.secret)
         self._station = station
         self._turn = threading.Lock()
         self._closed = False
         self._opened = open_database(path, SCHEMA)
-        self.set_aside = self._opened.set_aside
+        self.set_aside = self._opened.set_aside or key.set_aside
         # erased rows are overwritten with zeros, not only unlinked
         self._opened.connection.execute("PRAGMA secure_delete = ON")
 

@@ -108,6 +108,23 @@ def test_a_pin_survives_a_restart_and_a_lost_key_ends_it(tmp_path: Path) -> None
     stolen.close()
 
 
+def test_pins_of_another_key_are_dropped_so_that_nobody_is_locked_out_by_them(tmp_path: Path) -> None:
+    store = open_credentials(tmp_path)
+    assert store.set_pin("p-anna", "735194", number=None) is None
+    assert not store.key_lost
+    store.close()
+    (tmp_path / "pin.key").write_bytes(bytes(32))
+    store = open_credentials(tmp_path)
+    assert store.key_lost
+    assert not store.has_pin("p-anna")
+    store.set_pin("p-anna", "735194", number=None)
+    store.close()
+    store = open_credentials(tmp_path)
+    assert not store.key_lost
+    assert check(store, "p-anna", "735194") is not None
+    store.close()
+
+
 def test_a_key_others_can_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pin.key").write_bytes(os.urandom(32))
     (tmp_path / "pin.key").chmod(0o644)

@@ -276,9 +276,9 @@ def test_a_failed_enrolment_changes_nothing(open_store: Callable[..., PeopleStor
 
 def test_the_key_is_made_once_and_kept(tmp_path: Path) -> None:
     first = gallery_key(tmp_path / "deep" / "gallery.key")
-    assert len(first) == 32
+    assert len(first.secret) == 32
     assert gallery_key(tmp_path / "deep" / "gallery.key") == first
-    assert gallery_key(tmp_path / "other.key") != first
+    assert gallery_key(tmp_path / "other.key").secret != first.secret
 
 
 def test_a_key_others_can_read_is_refused(tmp_path: Path) -> None:
@@ -289,12 +289,17 @@ def test_a_key_others_can_read_is_refused(tmp_path: Path) -> None:
         gallery_key(file)
 
 
-def test_a_torn_key_is_refused(tmp_path: Path) -> None:
+def test_a_torn_key_is_set_aside_and_another_made(tmp_path: Path) -> None:
     file = tmp_path / "gallery.key"
-    file.touch(0o600)
-    file.write_bytes(b"short")
-    with pytest.raises(GalleryKeyError, match="5 bytes long instead of 32"):
-        gallery_key(file)
+    for number, text in enumerate((b"short", b"")):
+        file.touch(0o600)
+        file.write_bytes(text)
+        key = gallery_key(file)
+        assert key.set_aside is not None
+        assert key.set_aside.name == "gallery.key.damaged" + ("-1" if number else "")
+        assert key.set_aside.read_bytes() == text
+        assert len(key.secret) == 32
+        assert gallery_key(file) == (key.secret, None)
 
 
 def test_a_key_that_cannot_be_read_is_named(tmp_path: Path) -> None:
