@@ -24,7 +24,7 @@ _DOOR = "/stations/<station_id>/doors/<door_id>"
 @api.post(f"{_DOOR}/unlock", summary="Order a door to be unlocked", responses=_ANSWERS)
 @requires(Role.OPERATOR)
 def unlock(path: DoorPath, body: UnlockBody) -> Response:
-    """Accepted is not opened: follow `Location` until `final` is true. A door takes one order at a time."""
+    """Accepted is not opened: follow `Location` until `final` is true. A door takes one order at a time; what restricts does not wait for what opens."""
     return _place(
         Act(
             station_id=path.station_id,

@@ -153,13 +153,17 @@ def _busy(act: Act, **extra: str) -> DoorBusy:
 
 
 def _check_free(session: Session, act: Act) -> None:
-    """An order of unknown outcome holds nothing up but a second unlock, and that one only until they say they know."""
+    """A live order holds up the next one, but what restricts waits for nothing that opens.
+
+    One of unknown outcome holds up only a second unlock, and that only until they say that they know.
+    """
     query = select(Command.id, Command.state, Command.verb).where(
         Command.station_id == act.station_id, Command.door_id == act.door_id, Command.final.is_(False)
     )
     rows = session.execute(query).all()
     for row in rows:
-        if row.state != CommandState.UNKNOWN:
+        waits = not act.restricts or row.verb in RESTRICTING
+        if waits and row.state != CommandState.UNKNOWN:
             raise _busy(act, command=row.id)
     open_perhaps = [row.id for row in rows if row.verb == "unlock"]
     if act.verb == "unlock" and open_perhaps and not act.confirm_unknown:

@@ -39,8 +39,22 @@ class CommandState(StrEnum):
     UNKNOWN_FINAL = "UNKNOWN_FINAL"
 
 
+def _live(name: str, which: str) -> Index:
+    live = f"state <> 'UNKNOWN' AND verb {which} ('end_hold_open', 'lock_down')"
+    return Index(
+        name,
+        "station_id",
+        "door_id",
+        unique=True,
+        sqlite_where=text(f"final = 0 AND {live}"),
+        postgresql_where=text(f"NOT final AND {live}"),
+    )
+
+
 class Command(Base):
     """One order. The database itself holds that a door has at most one that is live: neither final nor ``UNKNOWN``.
+
+    What restricts (``commands.acts.RESTRICTING``) is held apart, one of it at a time: a lock-down never waits for an opening.
 
     Attributes:
         pulse_ms: of ``unlock``; 0 with any other verb.
@@ -59,14 +73,8 @@ class Command(Base):
 
     __tablename__ = "command"
     __table_args__ = (
-        Index(
-            "uq_command_station_id_door_id_live",
-            "station_id",
-            "door_id",
-            unique=True,
-            sqlite_where=text("final = 0 AND state <> 'UNKNOWN'"),
-            postgresql_where=text("NOT final AND state <> 'UNKNOWN'"),
-        ),
+        _live("uq_command_station_id_door_id_live", "NOT IN"),
+        _live("uq_command_station_id_door_id_live_restricting", "IN"),
         Index("ix_command_final_due_at", "final", "due_at"),
         Index("ix_command_station_id_requested_at", "station_id", "requested_at"),
         Index("ix_command_requested_by_requested_at", "requested_by", "requested_at"),

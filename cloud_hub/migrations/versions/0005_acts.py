@@ -12,6 +12,9 @@ branch_labels = None
 depends_on = None
 
 AT = sa.DateTime(timezone=True)
+LIVE = "uq_command_station_id_door_id_live"
+RESTRICTING = "uq_command_station_id_door_id_live_restricting"
+ALIVE = "state <> 'UNKNOWN'"
 
 
 def upgrade() -> None:
@@ -34,9 +37,18 @@ def upgrade() -> None:
         sa.Column("asked_at", AT, nullable=True),
     ):
         op.add_column("command", column)
+    op.drop_index(LIVE, table_name="command")
+    _index_live(LIVE, f"{ALIVE} AND verb NOT IN ('end_hold_open', 'lock_down')")
+    _index_live(RESTRICTING, f"{ALIVE} AND verb IN ('end_hold_open', 'lock_down')")
 
 
 def downgrade() -> None:
+    op.drop_index(RESTRICTING, table_name="command")
+    op.drop_index(LIVE, table_name="command")
+    # the release before knows no other verb, and a second live order of a door would break its index
+    op.execute("DELETE FROM command_step WHERE command_id IN (SELECT id FROM command WHERE verb <> 'unlock')")
+    op.execute("DELETE FROM command WHERE verb <> 'unlock'")
+    _index_live(LIVE, ALIVE)
     for column in ("asked_at", "asked", "approved_by", "proven_at", "sign_in_id", "duration_s"):
         op.drop_column("command", column)
     op.drop_index("ix_login_session_sign_in_id", table_name="login_session")
@@ -46,6 +58,17 @@ def downgrade() -> None:
     op.drop_column("door", "mode")
     op.drop_table("proposal_decision")
     op.drop_table("proposal")
+
+
+def _index_live(name: str, alive: str) -> None:
+    op.create_index(
+        name,
+        "command",
+        ["station_id", "door_id"],
+        unique=True,
+        sqlite_where=sa.text(f"final = 0 AND {alive}"),
+        postgresql_where=sa.text(f"NOT final AND {alive}"),
+    )
 
 
 def _proposals() -> None:

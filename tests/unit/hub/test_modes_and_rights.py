@@ -253,3 +253,16 @@ def test_nothing_goes_out_before_the_second_person_or_after_ten_minutes(world: W
     with world.sessions() as session:
         assert session.scalars(select(ProposalDecision.verdict)).all() == ["expired"]
         assert "door:lock_down:proposal_expired" in session.scalars(select(AuditEntry.action)).all()
+
+
+def test_a_lock_down_waits_for_no_opening_and_holds_up_the_next(world: World) -> None:
+    opening = world.request()
+    shutting = world.request(verb="lock_down")
+    assert {read(world, opening).state, read(world, shutting).state} == {S.REQUESTED}
+    for verb in ("unlock", "hold_open", "lock_down"):
+        with pytest.raises(DoorBusy):
+            world.request(verb=verb)
+    assert authorise(world, opening) is S.AUTHORISED
+    assert authorise(world, shutting) is S.AUTHORISED
+    assert say(world, opening, Outcome.REJECTED).ended is S.REJECTED
+    assert say(world, shutting, Outcome.APPLIED, mode_until_mono_ms=1_801_000).ended is S.APPLIED
