@@ -40,4 +40,4 @@ fi
 
 # Under CI=true a test whose part is missing fails (tests/support/parts.py).
 # Two files at a time: most of the time one of them waits. `ARGS="-n 0 …"` for one after the other.
-exec .venv/bin/python -m pytest -n 2 --dist loadfile "$@"
+exec .venv/bin/python -m pytest -n 2 --dist loadfile --durations=40 --durations-min=5 "$@"

@@ -13,7 +13,7 @@ from firmware_config import codes
 from firmware_config.roster import EnrolmentCode, RosterPerson
 from firmware_config.signing import Signer
 from firmware_config.station import Station, load_station
-from firmware_config.vocabulary import EventKind
+from firmware_config.vocabulary import DoorMode, EventKind
 from firmware_config.wire import Clock as Trust
 from firmware_config.wire import Scalar
 from station_agent import facts
@@ -61,6 +61,7 @@ class Keeper:
     """A door that only says who it was opened for."""
 
     opened_for: list[str | None] = field(default_factory=list)
+    mode: DoorMode = DoorMode.NORMAL
 
     def grant(self, cause: Cause, *, pulse_s: float) -> bool:
         del pulse_s

@@ -148,14 +148,15 @@ class ModelHub:
         now_ms = self._truth.now_ms
         at_door = [row for row in self.rows.values() if (row.station, row.door) == place]
         live = [row for row in at_door if not row.final]
-        if any(row.state is not S.UNKNOWN for row in live):
+        shuts = verb in RESTRICTING
+        if any(row.state is not S.UNKNOWN and (not shuts or row.verb in RESTRICTING) for row in live):
             return "busy"
         unlock = verb == "unlock"
         if unlock and not confirm and any(row.verb == "unlock" for row in live):
             return "outcome_unknown"
         if unlock and self.modes.get(place) is DoorMode.LOCK_DOWN:
             return "locked_down"
-        if self._crowded(at_door, actor, shuts=verb in RESTRICTING):
+        if self._crowded(at_door, actor, shuts=shuts):
             return "too_many"
         self.rows[cmd_id] = Row(
             cmd_id, *place, verb, length if unlock else 0, length if verb in TIMED else 0, actor, now_ms,
