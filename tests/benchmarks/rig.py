@@ -19,7 +19,8 @@ from cloud_hub.db import make_engine, make_sessions, utc_now
 from cloud_hub.models.access import Role
 from cloud_hub.stations.services import register
 from firmware_config.signing import encode_public, new_private_key
-from tests.support.broker import MosquittoBroker, await_port, free_port
+from tests.support.broker import MosquittoBroker, await_port
+from tests.support.parts import free_port
 from tests.support.postgres import open_server
 
 DATABASES: Final = ("sqlite", "postgres")

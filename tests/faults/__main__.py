@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from tests.faults import hostile, network, outages, raw, report, reunion, small_disk
+from tests.faults import cable, hostile, network, outages, raw, report, reunion, small_disk
 from tests.faults.clocks import clocks
 from tests.faults.disk import damage
 from tests.faults.fuzz import hunt
@@ -48,6 +48,7 @@ CAMPAIGNS: Final[dict[str, Entry]] = {
     "fuzz": Entry(hunt.run, full_n=1_000, quick_n=50),
     "kills": Entry(kills, full_n=1_000, quick_n=30),
     "network": Entry(network.run, full_n=100, quick_n=10),
+    "cable": Entry(cable.run, full_n=20, quick_n=2),
     "flapping-link": Entry(outages.run_flapping, full_n=5, quick_n=1),
     "brokers": Entry(outages.run_brokers, full_n=12, quick_n=3),
     "hostile-broker": Entry(hostile.run, full_n=300, quick_n=8),

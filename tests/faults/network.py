@@ -40,9 +40,9 @@ PULSED: Final = frozenset({"OPENED", "PULSED_NOT_OPENED"})
 class Round:
     """One site, what was measured on it, and what was wrong."""
 
-    def __init__(self, site: Site, chance: random.Random) -> None:
+    def __init__(self, site: Site, chance: random.Random | None = None) -> None:
         self.site = site
-        self.chance = chance
+        self.chance = chance or random.Random(0)  # noqa: S311 (a campaign, to be repeated)
         self.samples: dict[str, list[float]] = defaultdict(list)
         self.wrong: list[str] = []
 

@@ -23,7 +23,8 @@ from cloud_hub.models.access import Role
 from cloud_hub.stations.services import register
 from firmware_config.signing import Signer, encode_public, new_private_key
 from tests.faults.parts import Part, program
-from tests.support.broker import MosquittoBroker, await_port, free_port
+from tests.support.broker import MosquittoBroker, await_port
+from tests.support.parts import free_port
 from tests.support.station import wait_for
 
 OPERATORS: Final = 24

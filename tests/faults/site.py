@@ -29,8 +29,9 @@ from cloud_hub.stations.services import register
 from firmware_config.signing import Signer, encode_public, new_private_key
 from tests.faults.proxy import FaultProxy
 from tests.support.agent import AgentProcess
-from tests.support.broker import await_port, free_port, mosquitto_program
+from tests.support.broker import await_port, mosquitto_program
 from tests.support.hub import act_at, warrant_of
+from tests.support.parts import free_port
 from tests.support.station import wait_for
 from tests.support.stations import write_station
 
@@ -109,7 +110,8 @@ autosave_interval 3600
 class Mosquitto:
     """The system's broker, with a file that remembers: the campaign puts an older one in its place."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, more: str = "") -> None:
+        """Write its files; ``more`` is added to its configuration."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = free_port()
@@ -120,7 +122,8 @@ class Mosquitto:
         for name, password in PASSWORDS.items():
             subprocess.run(["mosquitto_passwd", "-b", passwords, name, password], check=True)
         user = "user root\n" if os.getuid() == 0 else ""
-        (folder / "mosquitto.conf").write_text(_MOSQUITTO.format(port=self.port, folder=folder) + user)
+        settings = _MOSQUITTO.format(port=self.port, folder=folder)
+        (folder / "mosquitto.conf").write_text(settings + user + more)
 
     def start(self) -> None:
         """Start, and wait until it listens."""

@@ -50,7 +50,7 @@ FAULTS: Final = (
         "WAN down before the order",
         "DEVICE_OFFLINE, and no pulse when the line is back",
         "both connections cut in the proxy, or the station told to stay away",
-        campaigns=("network",),
+        campaigns=("network", "cable"),
         tests=("tests/faults/test_network.py", "tests/unit/faults/test_proxy.py"),
     ),
     Fault(
@@ -90,7 +90,7 @@ FAULTS: Final = (
         "Half-open TCP",
         "offline within the lease, reconnected, nothing lost",
         "the proxy swallows everything and keeps the sockets",
-        campaigns=("network",),
+        campaigns=("network", "cable"),
         tests=("tests/faults/test_network.py", "tests/unit/faults/test_proxy.py"),
     ),
     Fault(

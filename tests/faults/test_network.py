@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import hostile, network, outages, raw, reunion
-from tests.support.parts import program, require
+from tests.faults import cable, hostile, network, outages, raw, reunion
+from tests.support.parts import permitted, program, require
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.timeout(300)]
 
@@ -14,6 +14,13 @@ def test_a_bad_line_makes_nobody_lie(tmp_path: Path) -> None:
     campaign = network.run(5, 4, tmp_path)
     assert campaign.violations == []
     assert {"1 verdict n", "2 verdict n", "4 last word n", "5 last word n"} <= campaign.figures.keys()
+
+
+def test_a_pulled_cable_opens_nothing_later(tmp_path: Path) -> None:
+    campaign = cable.run(2, 4, tmp_path)
+    permitted(campaign.n, "no network namespaces here")
+    assert campaign.violations == []
+    assert campaign.figures["1 verdict n"] == 2
 
 
 def test_a_broker_that_remembers_older_things_moves_no_relay(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.agent import AgentProcess
-from tests.support.parts import require
+from tests.support.parts import permitted
 from tests.support.stations import new_hub_key, write_station
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -21,12 +21,12 @@ def mount(folder: Path, flags: int) -> bool:
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[AgentProcess]:
-    require(os.geteuid() == 0, "mounting a tmpfs needs root")
+    permitted(os.geteuid() == 0, "mounting a tmpfs needs root")
     _, public = new_hub_key(tmp_path)
     config, _ = write_station(tmp_path, hub_public=public)
     folder = tmp_path / "data"
     folder.mkdir(exist_ok=True)
-    require(mount(folder, 0), "this machine lets nobody mount a tmpfs")
+    permitted(mount(folder, 0), "this machine lets nobody mount a tmpfs")
     agent = AgentProcess(config)
     agent.start()
     agent.stop()

@@ -11,8 +11,8 @@ from firmware_config.signing import encode_public, new_private_key
 from tests.faults.parts import Part
 from tests.faults.rig import Station, write_station
 from tests.support.authority import Authority
-from tests.support.broker import await_port, free_port, mosquitto_program
-from tests.support.parts import require
+from tests.support.broker import await_port, mosquitto_program
+from tests.support.parts import free_port, require
 from tests.support.station import wait_for
 
 pytestmark = pytest.mark.mosquitto

@@ -14,8 +14,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cloud_hub.cli import main
-from tests.support.broker import MakeBroker, free_port
+from tests.support.broker import MakeBroker
 from tests.support.hub import STATION
+from tests.support.parts import free_port
 from tests.support.station import wait_for
 
 PROGRAM = Path(sys.executable).with_name("cloud-hub")

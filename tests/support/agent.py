@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ START_S = 30.0
 class AgentProcess:
     """Started with ``start``; ended by ``stop`` or ``kill``."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, *, wrap: Sequence[str] = ()) -> None:
         self.config = config
+        self._wrap = wrap
         self.trace_file = config.parent / "trace.jsonl"
         self.control = config.parent / "c.sock"
         self.log_file = config.parent / "agent.log"
@@ -34,6 +35,7 @@ class AgentProcess:
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [
+                    *self._wrap,
                     *(PROGRAM, "run", "--config", self.config, "--simulate"),
                     *("--trace", self.trace_file, "--control", self.control),
                 ],

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import iotcore
 import pytest
 
+from tests.support.parts import free_port
+
 IOTCORE = """\
 id = 0
 [router]
@@ -43,13 +45,6 @@ set_tcp_nodelay true
 max_inflight_messages 2000
 persistence false
 """
-
-
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def await_port(port: int, *, within_s: float = 20.0) -> None:

@@ -19,6 +19,12 @@ def require(condition: object, reason: str) -> None:
     pytest.skip(reason)
 
 
+def permitted(condition: object, reason: str) -> None:
+    """Skip what this machine does not allow (mounting, tracing, namespaces): no installation mends that, not in CI either."""
+    if not condition:
+        pytest.skip(reason)
+
+
 def program(name: str, *elsewhere: str) -> str | None:
     """Path of a program on PATH, or in one of the other folders."""
     return shutil.which(name) or next(

@@ -17,7 +17,7 @@ from station_agent.store import outbox as outbox_module
 from station_agent.store.store import Store
 from station_agent.store.watch import DiskWatch, make_room
 from tests.support.hand_clock import HandClock
-from tests.support.parts import require
+from tests.support.parts import permitted
 from tests.support.station_store import STATION, open_store, stamp
 
 AUDIT, ACCESS, ALARM = EventKind.STATION_STARTED, EventKind.DOOR_OPENED, EventKind.TAMPER_OPENED
@@ -28,10 +28,10 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A tmpfs of 4 MiB."""
-    require(os.geteuid() == 0, "mounting a tmpfs needs root")
+    permitted(os.geteuid() == 0, "mounting a tmpfs needs root")
     folder = tmp_path / "disk"
     folder.mkdir()
-    require(
+    permitted(
         _LIBC.mount(b"tmpfs", str(folder).encode(), b"tmpfs", 0, b"size=4m") == 0,
         "this machine lets nobody mount a tmpfs",
     )
