@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -22,7 +22,7 @@ from cloud_hub.bell import WEB, Ringer
 from cloud_hub.bridge.mqtt import Link
 from cloud_hub.bridge.worker import Worker
 from cloud_hub.commands import orders, proposals
-from cloud_hub.commands.orders import Hop
+from cloud_hub.commands.orders import Hop, Waiting
 from cloud_hub.commands.signer import OrderSigner, SignerRefused
 from cloud_hub.ingest.decoding import Arrival, Received, StationKeys, open_arrival, topic_label
 from cloud_hub.metrics import Counters
@@ -31,7 +31,7 @@ from cloud_hub.models.command import CommandState as S
 from firmware_config import crashpoint
 from firmware_config.signing import Refused
 from firmware_config.topics import Topic
-from firmware_config.wire import Ask, Challenge, Order, Verb
+from firmware_config.wire import Ask, Challenge, Order
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +163,10 @@ class Orders:
         if item is None:
             self._write_hops()
         now = self._clock()
-        if time.monotonic() - self._looked_s >= LOOK_S or (self._due_at is not None and now >= self._due_at):
+        # while orders are on their way the next challenge goes before a look that nobody asked for
+        patience_s = LOOK_S if item is None else 2 * LOOK_S
+        looked_s = time.monotonic() - self._looked_s
+        if looked_s >= patience_s or (self._due_at is not None and now >= self._due_at):
             self._pick_up()
             self._expire(now)
 
@@ -178,26 +181,22 @@ class Orders:
     def _pick_up(self) -> None:
         now = self._clock()
         with self._reading() as session:
-            found = [
-                (command, orders.unreachable(session, command, now=now))
-                for command in orders.waiting(session)
-                if command.id not in self._taken
-            ]
-        for command, fault in found:
+            found = [command for command in orders.waiting(session) if command.id not in self._taken]
+        for command in found:
             self._taken.append(command.id)
             self._due_at = min(self._due_at or command.due_at, command.due_at)
             if now >= command.due_at:
                 continue  # too late to be carried: the timer ends it
-            if (code := fault or self._send(command, now)) is not None:
+            if (code := command.unreachable(now) or self._send(command, now)) is not None:
                 self._refuse(command.id, S.DEVICE_OFFLINE, code)
 
-    def _send(self, command: Command, now: datetime) -> str | None:
+    def _send(self, command: Waiting, now: datetime) -> str | None:
         """Publish the first step. Returns why it could not be."""
         order = Order(
             station=command.station_id,
             cmd_id=command.id,
             door=command.door_id,
-            verb=cast("Verb", command.verb),
+            verb=command.verb,
             pulse_ms=command.pulse_ms,
             duration_s=command.duration_s,
             issued_ms=int(now.timestamp() * 1000),

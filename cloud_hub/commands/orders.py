@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Row, Table, and_, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from cloud_hub.access import audit
@@ -19,7 +19,7 @@ from cloud_hub.models.alert import Severity
 from cloud_hub.models.command import CommandState as S
 from cloud_hub.models.station import Presence
 from firmware_config.vocabulary import DoorMode
-from firmware_config.wire import Challenge
+from firmware_config.wire import Challenge, Verb
 
 HEARTBEAT_LIMIT: Final = timedelta(seconds=15)
 """Nothing is sent to a station whose last signed heartbeat is older (safety.md C2)."""
@@ -31,6 +31,32 @@ MISSED_BEATS: Final = 2
 """A station without a challenge and with more heartbeats missed than this is called offline."""
 
 
+_COMMAND: Final = cast("Table", Command.__table__)
+_DOOR: Final = cast("Table", Door.__table__)
+_STATION: Final = cast("Table", Station.__table__)
+_STATUS: Final = cast("Table", StationStatus.__table__)
+
+# Built once and past the mapper: an order's way to the relay's edge leads through these.
+_WAITING: Final = (
+    select(
+        *(_COMMAND.c[name] for name in ("id", "station_id", "door_id", "verb", "pulse_ms", "duration_s")),
+        *(_COMMAND.c.requested_at, _COMMAND.c.due_at, _STATUS.c.presence, _STATUS.c.heartbeat_at),
+    )
+    .join_from(_COMMAND, _STATUS, _STATUS.c.station_id == _COMMAND.c.station_id, isouter=True)
+    .where(_COMMAND.c.state == S.REQUESTED.value, _COMMAND.c.final.is_(False))
+    .order_by(_COMMAND.c.requested_at)
+)
+_LOCKED: Final = select(_COMMAND).where(_COMMAND.c.id == bindparam("command")).with_for_update()
+_SCENE: Final = (
+    select(_STATION.c.retired_at, _DOOR.c.mode, _STATUS.c.install_id)
+    .select_from(_STATION)
+    .outerjoin(_DOOR, and_(_DOOR.c.station_id == _STATION.c.id, _DOOR.c.id == bindparam("door")))
+    .outerjoin(_STATUS, _STATUS.c.station_id == _STATION.c.id)
+    .where(_STATION.c.id == bindparam("station"))
+)
+_AUTHORISE: Final = update(_COMMAND).where(_COMMAND.c.id == bindparam("command"))
+
+
 @dataclass(frozen=True, slots=True)
 class Hop:
     """Something that happened on the wire and is written down with the next transaction."""
@@ -40,24 +66,44 @@ class Hop:
     detail: dict[str, Any]
 
 
-def waiting(session: Session) -> Sequence[Command]:
-    """Orders that nobody has carried yet, oldest first; with them come the states of their stations."""
-    rows = session.execute(
-        select(Command, StationStatus)
-        .outerjoin(StationStatus, StationStatus.station_id == Command.station_id)
-        .where(Command.state == S.REQUESTED, Command.final.is_(False))
-        .order_by(Command.requested_at)
-    ).all()
-    return [command for command, _ in rows]
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An order that nobody has carried yet, and what is known of its station."""
+
+    id: str
+    station_id: str
+    door_id: str
+    verb: Verb
+    pulse_ms: int
+    duration_s: int
+    requested_at: datetime
+    due_at: datetime
+    presence: str | None
+    heartbeat_at: datetime | None
+
+    def unreachable(self, now: datetime) -> str | None:
+        """Why nothing should be sent to its station, or None."""
+        return _absence(self.presence, self.heartbeat_at, now)
+
+
+def waiting(session: Session) -> list[Waiting]:
+    """Orders that nobody has carried yet, oldest first."""
+    return [Waiting(*tuple(row)) for row in session.connection().execute(_WAITING)]
 
 
 def unreachable(session: Session, command: Command, *, now: datetime) -> str | None:
     """Why nothing should be sent to the order's station, or None."""
     status = session.get(StationStatus, command.station_id)
-    if status is None or status.presence != Presence.ONLINE:
-        return "offline" if status is not None and status.presence == Presence.OFFLINE else "unknown"
+    return (
+        _absence(None, None, now) if status is None else _absence(status.presence, status.heartbeat_at, now)
+    )
+
+
+def _absence(presence: str | None, heartbeat_at: datetime | None, now: datetime) -> str | None:
+    if presence != Presence.ONLINE:
+        return "offline" if presence == Presence.OFFLINE else "unknown"
     # by a clock that was put back a heartbeat lies ahead: the next one will tell
-    if status.heartbeat_at is None or abs(now - status.heartbeat_at) > HEARTBEAT_LIMIT:
+    if heartbeat_at is None or abs(now - heartbeat_at) > HEARTBEAT_LIMIT:
         return "heartbeat_old"
     return None
 
@@ -100,19 +146,22 @@ def authorise(
     Returns:
         ``AUTHORISED``; ``REJECTED`` when they may not any more; None when the order is over already.
     """
-    command = _before_go(session, command_id)
-    if command is None:
+    connection = session.connection()
+    command = connection.execute(_LOCKED, {"command": command_id}).one_or_none()
+    if command is None or command.state not in BEFORE_GO:
         return None
-    _write(session, command, hops)
     scene = _scene(session, command)
     if (code := _objection(session, command, scene, now)) is not None:
-        results.end(session, command, S.REJECTED, now=now, code=code)
+        refuse(session, command_id, S.REJECTED, code=code, now=now, hops=hops)
         return S.REJECTED
-    command.boot_id = challenge.boot_id
-    command.install_id = None if scene is None else scene.install_id
-    command.due_at = now + WORD_WAIT
-    results.enter(session, command, S.AUTHORISED, now=now)
-    session.flush()
+    values = {
+        "state": S.AUTHORISED.value,
+        "boot_id": challenge.boot_id,
+        "install_id": None if scene is None else scene.install_id,
+        "due_at": now + WORD_WAIT,
+    }
+    connection.execute(_AUTHORISE, {"command": command_id, **values})
+    results.note(session, command_id, [*_told(hops), (now, S.AUTHORISED.value, {})])
     facts = {
         "station": command.station_id,
         "door": command.door_id,
@@ -197,7 +246,11 @@ def _before_go(session: Session, command_id: str) -> Command | None:
 def _write(session: Session, command: Command, hops: Sequence[Hop]) -> None:
     for hop in hops:
         command.state = hop.state.value
-    results.note(session, command, [(hop.at, hop.state.value, hop.detail) for hop in hops])
+    results.note(session, command.id, _told(hops))
+
+
+def _told(hops: Sequence[Hop]) -> list[tuple[datetime, str, dict[str, Any]]]:
+    return [(hop.at, hop.state.value, hop.detail) for hop in hops]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,18 +266,13 @@ class _Scene:
     install_id: str | None
 
 
-def _scene(session: Session, command: Command) -> _Scene | None:
-    row = session.execute(
-        select(Station.retired_at, Door.mode, StationStatus.install_id)
-        .select_from(Station)
-        .outerjoin(Door, and_(Door.station_id == Station.id, Door.id == command.door_id))
-        .outerjoin(StationStatus, StationStatus.station_id == Station.id)
-        .where(Station.id == command.station_id)
-    ).one_or_none()
+def _scene(session: Session, command: Row[Any]) -> _Scene | None:
+    where = {"station": command.station_id, "door": command.door_id}
+    row = session.connection().execute(_SCENE, where).one_or_none()
     return None if row is None else _Scene(row.retired_at is not None, row.mode, row.install_id)
 
 
-def _objection(session: Session, command: Command, scene: _Scene | None, now: datetime) -> str | None:
+def _objection(session: Session, command: Row[Any], scene: _Scene | None, now: datetime) -> str | None:
     """Why GO must not be sent after all: the station, the door, or the right of everybody who decided it."""
     if scene is None or scene.retired:
         return "station_retired"

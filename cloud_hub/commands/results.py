@@ -196,13 +196,13 @@ def enter(
 ) -> None:
     """Move an order to a state and write the hop down."""
     command.state = state.value
-    note(session, command, [(now, state.value, detail or {})])
+    note(session, command.id, [(now, state.value, detail or {})])
 
 
-def note(session: Session, command: Command, hops: Iterable[tuple[datetime, str, dict[str, Any]]]) -> None:
+def note(session: Session, command_id: str, hops: Iterable[tuple[datetime, str, dict[str, Any]]]) -> None:
     """Add hops, each a time, a state and details, to the story of an order that is in the database already."""
     rows = [
-        {"command_id": command.id, "at": at, "state": state, "detail": detail} for at, state, detail in hops
+        {"command_id": command_id, "at": at, "state": state, "detail": detail} for at, state, detail in hops
     ]
     if rows:  # past the mapper: these are written between a challenge and its go
         session.connection().execute(_NOTE, rows)
@@ -270,7 +270,7 @@ def _contradiction(session: Session, command: Command, result: Result, now: date
         "order contradicted",
         extra={"command": command.id, "shown": command.state, "said": result.outcome.value},
     )
-    note(session, command, [(now, command.state, said)])
+    note(session, command.id, [(now, command.state, said)])
     facts = {
         "command": command.id,
         "door": command.door_id,

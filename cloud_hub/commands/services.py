@@ -5,9 +5,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import Row, Table, and_, bindparam, func, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -28,6 +28,34 @@ WINDOW: Final = timedelta(minutes=1)
 PER_OPERATOR: Final = 6
 PER_DOOR: Final = 3
 """Orders that open, in any ``WINDOW`` (safety.md C14)."""
+
+
+_COMMAND: Final = cast("Table", Command.__table__)
+_C: Final = _COMMAND.c
+_AT_DOOR: Final = and_(_C.station_id == bindparam("station"), _C.door_id == bindparam("door"))
+_RECENT: Final = _C.requested_at > bindparam("since")
+
+# Built once and past the mapper: somebody waits at a door for these.
+_FIND_DOOR: Final = (
+    select(Door.__table__.c.mode)
+    .join_from(Door.__table__, Station.__table__)
+    .where(
+        Door.__table__.c.station_id == bindparam("station"),
+        Door.__table__.c.id == bindparam("door"),
+        Station.__table__.c.retired_at.is_(None),
+    )
+    .with_for_update(of=Door.__table__)
+)
+_BEARING: Final = select(
+    _C.id, _C.station_id, _C.door_id, _C.state, _C.verb, _C.final, _C.requested_at, _C.requested_by
+).where(
+    or_(
+        and_(_C.final.is_(False), _AT_DOOR),
+        and_(_AT_DOOR, _RECENT),
+        and_(_C.requested_by == bindparam("actor"), _RECENT),
+    )
+)
+_INSERT: Final = insert(_COMMAND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +94,18 @@ def request(
     check(act)
     take_turn(session, warrant.actor)
     mode = find_door(session, act)
-    _check_free(session, act)
+    bearing = _bearing(session, act, warrant.actor, now)
+    at_door = [row for row in bearing if (row.station_id, row.door_id) == (act.station_id, act.door_id)]
+    _check_free(act, [row for row in at_door if not row.final])
     if act.verb == "unlock" and mode == DoorMode.LOCK_DOWN:
         raise LockedDown(f"door {act.door_id} of {act.station_id} is locked down")
-    _check_rates(session, act, warrant.actor, now)
+    limits = SHUTTING if act.restricts else OPENING
+    check_rate(limits.per_door, _recent(act, at_door, now), words="for this door", now=now)
+    by_actor = [row for row in bearing if row.requested_by == warrant.actor]
+    check_rate(limits.per_operator, _recent(act, by_actor, now), words="by this operator", now=now)
     command = _record(session, act, warrant, now=now, approved_by=approved_by)
     detail: dict[str, Any] = {"by": warrant.actor} | ({"approved_by": approved_by} if approved_by else {})
-    note(session, command, [(now, command.state, detail)])
+    note(session, command.id, [(now, command.state, detail)])
     return command
 
 
@@ -88,14 +121,9 @@ def find_door(session: Session, act: Act) -> str:
     Raises:
         NotFound: no such door, or its station is retired.
     """
-    query = (
-        select(Door.mode)
-        .join(Station, Station.id == Door.station_id)
-        .where(Door.station_id == act.station_id, Door.id == act.door_id, Station.retired_at.is_(None))
-        .with_for_update(of=Door)
-    )
-    if (mode := session.scalar(query)) is not None:
-        return mode
+    where = {"station": act.station_id, "door": act.door_id}
+    if (mode := session.connection().scalar(_FIND_DOOR, where)) is not None:
+        return str(mode)
     station = session.get(Station, act.station_id)
     if station is None or station.retired_at is not None:
         raise NotFound(f"no station {act.station_id}"[:120])
@@ -116,75 +144,66 @@ def check_rate(most: int, recent: Sequence[datetime], *, words: str, now: dateti
 def _record(
     session: Session, act: Act, warrant: Warrant, *, now: datetime, approved_by: str | None
 ) -> Command:
-    command = Command(
-        id=os.urandom(16).hex(),
-        station_id=act.station_id,
-        door_id=act.door_id,
-        verb=act.verb,
-        pulse_ms=act.pulse_ms,
-        duration_s=act.duration_s,
-        reason=act.reason.strip(),
-        state=CommandState.REQUESTED.value,
-        final=False,
-        code=None,
-        requested_by=warrant.actor,
-        requested_at=now,
-        sign_in_id=warrant.sign_in_id,
-        proven_at=warrant.proven_at,
-        approved_by=approved_by,
-        due_at=now + CHALLENGE_WAIT,
-        asked=0,
-        asked_at=None,
-        ended_at=None,
-        install_id=None,
-        boot_id=None,
-        evidence={},
-    )
+    row = {
+        "id": os.urandom(16).hex(),
+        "station_id": act.station_id,
+        "door_id": act.door_id,
+        "verb": act.verb,
+        "pulse_ms": act.pulse_ms,
+        "duration_s": act.duration_s,
+        "reason": act.reason.strip(),
+        "state": CommandState.REQUESTED.value,
+        "final": False,
+        "code": None,
+        "requested_by": warrant.actor,
+        "requested_at": now,
+        "sign_in_id": warrant.sign_in_id,
+        "proven_at": warrant.proven_at,
+        "approved_by": approved_by,
+        "due_at": now + CHALLENGE_WAIT,
+        "asked": 0,
+        "asked_at": None,
+        "ended_at": None,
+        "install_id": None,
+        "boot_id": None,
+        "evidence": {},
+    }
     try:
-        with session.begin_nested():
-            session.add(command)
+        session.connection().execute(_INSERT, row)
     except IntegrityError as error:
         raise _busy(act) from error
-    return command
+    return Command(**row)
 
 
 def _busy(act: Act, **extra: str) -> DoorBusy:
     return DoorBusy(f"door {act.door_id} of {act.station_id} has an order that is not over", **extra)
 
 
-def _check_free(session: Session, act: Act) -> None:
+def _bearing(session: Session, act: Act, actor: str, now: datetime) -> Sequence[Row[Any]]:
+    """Every order that may stand in the way of this one: of the door, not over or recent; of the actor, recent."""
+    values = {"station": act.station_id, "door": act.door_id, "actor": actor, "since": now - WINDOW}
+    rows: Sequence[Any] = session.connection().execute(_BEARING, values).all()
+    return rows
+
+
+def _check_free(act: Act, live: Sequence[Row[Any]]) -> None:
     """A live order holds up the next one, but what restricts waits for nothing that opens.
 
     One of unknown outcome holds up only a second unlock, and that only until they say that they know.
     """
-    query = select(Command.id, Command.state, Command.verb).where(
-        Command.station_id == act.station_id, Command.door_id == act.door_id, Command.final.is_(False)
-    )
-    rows = session.execute(query).all()
-    for row in rows:
+    for row in live:
         waits = not act.restricts or row.verb in RESTRICTING
         if waits and row.state != CommandState.UNKNOWN:
             raise _busy(act, command=row.id)
-    open_perhaps = [row.id for row in rows if row.verb == "unlock"]
+    open_perhaps = [(row.requested_at, row.id) for row in live if row.verb == "unlock"]
     if act.verb == "unlock" and open_perhaps and not act.confirm_unknown:
         raise OutcomeUnknown(
             f"door {act.door_id} of {act.station_id} may be open: the outcome of its last order is unknown",
-            command=open_perhaps[-1],
+            command=max(open_perhaps)[1],
         )
 
 
-def _check_rates(session: Session, act: Act, actor: str, now: datetime) -> None:
-    limits = SHUTTING if act.restricts else OPENING
-    alike = Command.verb.in_(RESTRICTING) if act.restricts else Command.verb.not_in(RESTRICTING)
-    at_door = (Command.station_id == act.station_id, Command.door_id == act.door_id, alike)
-    of_door = _recent(session, at_door, limits.per_door, now)
-    check_rate(limits.per_door, of_door, words="for this door", now=now)
-    of_actor = _recent(session, (Command.requested_by == actor, alike), limits.per_operator, now)
-    check_rate(limits.per_operator, of_actor, words="by this operator", now=now)
-
-
-def _recent(
-    session: Session, whose: tuple[ColumnElement[bool], ...], most: int, now: datetime
-) -> Sequence[datetime]:
-    query = select(Command.requested_at).where(*whose, Command.requested_at > now - WINDOW)
-    return session.scalars(query.order_by(Command.requested_at.desc()).limit(most)).all()
+def _recent(act: Act, rows: Sequence[Row[Any]], now: datetime) -> list[datetime]:
+    """Times of orders of the same kind in the window, the newest first."""
+    alike = [row for row in rows if (row.verb in RESTRICTING) is act.restricts]
+    return sorted((row.requested_at for row in alike if row.requested_at > now - WINDOW), reverse=True)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, cast
 
-from sqlalchemy import select
+from sqlalchemy import Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from cloud_hub.access import sessions
@@ -15,6 +15,10 @@ PROOF_LIFE: Final = timedelta(minutes=5)
 """The password was given at most this long before the order (safety.md W4). Settings may ask for less, not for more."""
 
 _MAY_ORDER: Final = frozenset({Role.OPERATOR, Role.ADMINISTRATOR})
+
+
+_TOKEN: Final = cast("Table", ApiToken.__table__)
+_RIGHT_OF_TOKEN: Final = select(_TOKEN.c.revoked_at, _TOKEN.c.role).where(_TOKEN.c.name == bindparam("name"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,7 @@ def fault(session: Session, warrant: Warrant, *, given_at: datetime, now: dateti
     """
     kind, _, name = warrant.actor.partition(":")
     if kind == "token":
-        query = select(ApiToken.revoked_at, ApiToken.role).where(ApiToken.name == name)
-        token = session.execute(query).one_or_none()
+        token = session.connection().execute(_RIGHT_OF_TOKEN, {"name": name}).one_or_none()
         allowed = token is not None and token.revoked_at is None and token.role in _MAY_ORDER
         return None if allowed else "not_authorised"
     user = session.scalar(select(User).where(User.username == name)) if kind == "user" else None
