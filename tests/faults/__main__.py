@@ -14,7 +14,7 @@ from tests.faults import cable, hostile, network, outages, raw, report, reunion,
 from tests.faults.clocks import clocks
 from tests.faults.disk import damage
 from tests.faults.fuzz import hunt
-from tests.faults.model import search
+from tests.faults.model import events, search
 from tests.faults.power import power
 from tests.faults.processes import kills
 from tests.faults.report import Campaign, Report
@@ -45,6 +45,7 @@ class Entry:
 CAMPAIGNS: Final[dict[str, Entry]] = {
     "model": Entry(search.run, full_n=100_000, quick_n=2_000),
     "model-and-hub": Entry(search.run_twin, full_n=2_000, quick_n=40),
+    "events": Entry(events.run_events, full_n=2_000, quick_n=60),
     "fuzz": Entry(hunt.run, full_n=1_000, quick_n=50),
     "kills": Entry(kills, full_n=1_000, quick_n=30),
     "network": Entry(network.run, full_n=100, quick_n=10),

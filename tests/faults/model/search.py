@@ -1,6 +1,7 @@
 """Runs the machine: so many histories of one seed, generated only, nothing shrunk and nothing remembered."""
 
 import io
+import logging
 import os
 import time
 from collections import Counter
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from hypothesis import HealthCheck, Phase, seed, settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from tests.faults.model.differential import TwinHub
 from tests.faults.model.machine import machine
@@ -26,7 +27,16 @@ SHARD: Final = 2_000
 
 TWIN_SHARD: Final = 250
 
-SHOWN: Final = ("final ", "rule ", "tamper ", "click ", "station refused ", "hub refused ")
+SHOWN: Final = (
+    "events ",
+    "stores",
+    "final ",
+    "rule ",
+    "tamper ",
+    "click ",
+    "station refused ",
+    "hub refused ",
+)
 
 
 @dataclass(slots=True)
@@ -49,6 +59,19 @@ def search(
 ) -> Found:
     """Run ``n`` histories, or until the first that breaks an invariant."""
     made = machine(make)
+    return run_machine(made, made.tally, n, first_seed, steps=steps, shrink=shrink)
+
+
+def run_machine(
+    made: type[RuleBasedStateMachine],
+    tally: Counter[str],
+    n: int,
+    first_seed: int,
+    *,
+    steps: int = STEPS,
+    shrink: bool = False,
+) -> Found:
+    """The same with any machine that raises a ``Violation``."""
     phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
     how = settings(
         max_examples=n,
@@ -66,13 +89,13 @@ def search(
             run_state_machine_as_test(seed(first_seed)(made), settings=how)
     except Violation as violation:
         notes = "\n".join(getattr(violation, "__notes__", ()))
-        return Found(made.tally, str(violation), said.getvalue() + notes)
-    return Found(made.tally)
+        return Found(tally, str(violation), said.getvalue() + notes)
+    return Found(tally)
 
 
 def run(n: int, first_seed: int, folder: Path) -> Campaign:
     """The campaign: shards over all cores."""
-    return _over_cores("model", search, n, first_seed, folder, shard=SHARD)
+    return over_cores("model", search, n, first_seed, folder, shard=SHARD)
 
 
 def search_twin(n: int, first_seed: int) -> Found:
@@ -82,18 +105,19 @@ def search_twin(n: int, first_seed: int) -> Found:
 
 def run_twin(n: int, first_seed: int, folder: Path) -> Campaign:
     """The campaign of the real hub beside its model, in histories of other seeds."""
-    return _over_cores("model-and-hub", search_twin, n, first_seed + 500, folder, shard=TWIN_SHARD)
+    return over_cores("model-and-hub", search_twin, n, first_seed + 500, folder, shard=TWIN_SHARD)
 
 
-def _over_cores(
+def over_cores(
     name: str, look: Callable[[int, int], Found], n: int, first_seed: int, folder: Path, *, shard: int
 ) -> Campaign:
+    """So many histories in shards, each with a process and a seed of its own."""
     started_s = time.monotonic()
     shards = [min(shard, n - start) for start in range(0, n, shard)]
     seeds = [first_seed * 100_000 + index for index in range(len(shards))]
     whole: Counter[str] = Counter()
     violations = []
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), initializer=_hush) as pool:
         for number, found in zip(seeds, pool.map(look, shards, seeds), strict=True):
             whole += found.tally
             if found.violation is not None:
@@ -104,6 +128,11 @@ def _over_cores(
     return Campaign(
         name, whole["histories"], first_seed, violations, figures(whole, len(seeds), seconds), seconds
     )
+
+
+def _hush() -> None:
+    """What goes wrong goes wrong on purpose."""
+    logging.getLogger().addHandler(logging.NullHandler())
 
 
 def figures(tally: Counter[str], seeds: int, seconds: float) -> dict[str, Figure]:
