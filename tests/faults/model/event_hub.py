@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_hub import migrations
 from cloud_hub.bridge.inbox import Inbox
+from cloud_hub.bridge.service import _COUNTERS
 from cloud_hub.bridge.writer import Writer
 from cloud_hub.commands.signer import OrderSigner
 from cloud_hub.db import make_engine, make_sessions
 from cloud_hub.ingest.decoding import Arrival, StationKeys
 from cloud_hub.ingest.gaps import Stream
 from cloud_hub.ingest.presence import Watch
-from cloud_hub.metrics import Counters
 from cloud_hub.settings import PresenceSettings
 from cloud_hub.stations.services import register
 from firmware_config.signing import Signer, encode_public
@@ -53,11 +53,6 @@ class Seen:
 def scratch(prefix: str) -> Path:
     """A folder in memory, where that is possible."""
     return Path(tempfile.mkdtemp(prefix=prefix, dir=SHARED if SHARED.is_dir() else None))
-
-
-@cache
-def _counters() -> Counters:
-    return Counters()
 
 
 @cache
@@ -116,7 +111,7 @@ class EventHub:
         watch.connected(self.now)
         self.writer = type(self).made(
             sessions=make_sessions(self._engine), inbox=Inbox(), link=cast("Link", self), keys=StationKeys(),
-            watch=watch, signer=self._signer, ringer=cast("Any", _Nobody()), counters=_counters(), heard=_quiet,
+            watch=watch, signer=self._signer, ringer=cast("Any", _Nobody()), counters=_COUNTERS, heard=_quiet,
             rosters=_quiet, people_changed=_quiet, replicas_came=_quiet, clock=lambda: self.now,
         )  # fmt: skip
         self.writer._restore()

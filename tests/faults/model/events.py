@@ -70,21 +70,24 @@ class EventWorld:
         self.ever: list[Letter] = []
         self.hub_mono_s = 0.0
         self._made = 0
-        self._undo = ExitStack()
-        self._undo.enter_context(patch.object(crashpoint, "here", self._reached))
-        self._undo.enter_context(patch.object(outbox, "WAITING_LIMIT", IN_MEMORY))
         clock = SimpleNamespace(monotonic=lambda: self.ledger.now_ms / 1000, perf_counter=time.perf_counter)
-        self._undo.enter_context(patch.object(writer, "time", clock))
-        self.hub = hub(self.ledger, self.folder, post=self.post)
-        verifier = Verifier.of(encode_public(HUB_KEY.public_key()))
-        self.station = station(self.ledger, self.folder, verifier=verifier, post=self.post, fresh=self.fresh)
+        with ExitStack() as undo:
+            undo.callback(shutil.rmtree, self.folder)
+            undo.enter_context(patch.object(crashpoint, "here", self._reached))
+            undo.enter_context(patch.object(outbox, "WAITING_LIMIT", IN_MEMORY))
+            undo.enter_context(patch.object(writer, "time", clock))
+            self.hub = hub(self.ledger, self.folder, post=self.post)
+            undo.callback(self.hub.close)
+            verifier = Verifier.of(encode_public(HUB_KEY.public_key()))
+            self.station = station(
+                self.ledger, self.folder, verifier=verifier, post=self.post, fresh=self.fresh
+            )
+            undo.callback(self.station.close)
+            self._undo = undo.pop_all()
 
     def close(self) -> None:
         """Leave nothing behind."""
         self._undo.close()
-        self.station.close()
-        self.hub.close()
-        shutil.rmtree(self.folder)
 
     def fresh(self) -> str:
         """32 hex digits that were never used."""
@@ -204,10 +207,10 @@ class EventWorld:
                 raise Violation(f"E2: the hub acknowledged {sorted(gone)} and does not have them")
 
     def _reached(self, point: str) -> None:
-        if point.startswith("agent."):
-            self.station.reached(point)
-        else:
+        if point in HUB_POINTS:
             self.hub.reached(point)
+        elif point in STATION_POINTS and hasattr(self, "station"):
+            self.station.reached(point)
 
 
 class EventMachine(RuleBasedStateMachine):
