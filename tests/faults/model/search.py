@@ -27,6 +27,7 @@ SHARD: Final = 2_000
 
 TWIN_SHARD: Final = 250
 
+OF_ORDERS: Final = ("pulses", "histories with a pulse", "modes changed", "contradictions", "steps compared")
 SHOWN: Final = (
     "events ",
     "stores",
@@ -142,12 +143,8 @@ def figures(tally: Counter[str], seeds: int, seconds: float) -> dict[str, Figure
         "steps": tally["steps"],
         "seeds": seeds,
         "ms per history": 1000 * seconds / max(1, tally["histories"]),
-        "pulses": tally["pulses"],
-        "histories with a pulse": tally["histories with a pulse"],
-        "modes changed": tally["modes changed"],
-        "contradictions": tally["contradictions"],
-        "steps compared": tally["steps compared"],
     }
+    told |= {name: tally[name] for name in OF_ORDERS if tally["rule click"]}
     for start in SHOWN:
         told |= {name: tally[name] for name in sorted(tally) if name.startswith(start)}
     return told
