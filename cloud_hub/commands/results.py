@@ -6,6 +6,7 @@ Rules
   3. A final state stays. The same word again, an older one, or another way to say "never pulsed" is noted; a different
      truth is a contradiction: recorded and raised, never shown as if nothing had happened.
   4. ``UNKNOWN_FINAL`` only says that nobody can know; a signed result that turns up after all is the truth, and goes on record.
+  5. That an order never began is believed of the store that took GO, and of no other: a station that lost it refuses a repeat.
 """
 
 import logging
@@ -114,6 +115,8 @@ def apply(session: Session, result: Result, *, now: datetime) -> Applied:
     command = lock(session, [result.cmd_id]).get(result.cmd_id)
     if command is None or command.station_id != result.station:
         return _unknown_order(session, result, now)
+    if _cannot_know(command, result):
+        return _forgotten(session, command, now)
     move = MOVES[S(command.state), result.outcome] if _fits(command, result) else Verdict.CONTRADICTION
     if move is Verdict.CONTRADICTION:
         return _contradiction(session, command, result, now)
@@ -142,6 +145,20 @@ def apply(session: Session, result: Result, *, now: datetime) -> Applied:
         detail={**detail, "late": late},
     )
     return Applied(known=True, changed=True, ended=move)
+
+
+def _cannot_know(command: Command, result: Result) -> bool:
+    """A store that is not the one which took GO says that the order never began."""
+    open_ended = command.state in AFTER_GO or command.state == S.UNKNOWN_FINAL
+    another = command.install_id not in {None, result.install_id}
+    return open_ended and another and STATE_OF[result.outcome] in NEVER_PULSED
+
+
+def _forgotten(session: Session, command: Command, now: datetime) -> Applied:
+    if command.state == S.UNKNOWN_FINAL:
+        return Applied(known=True)
+    _lose(session, command, now)
+    return Applied(known=True, changed=True, ended=S.UNKNOWN_FINAL)
 
 
 def _fits(command: Command, result: Result) -> bool:

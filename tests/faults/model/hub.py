@@ -16,7 +16,7 @@ from cloud_hub.bridge.orders import ASK_EVERY_S, LOOK_S
 from cloud_hub.bridge.writer import REBIRTH_EVERY_S
 from cloud_hub.commands.acts import RESTRICTING
 from cloud_hub.commands.orders import HEARTBEAT_LIMIT, MISSED_BEATS
-from cloud_hub.commands.results import BEFORE_GO, FINAL, MOVES, NEVER, WORD_WAIT, Verdict
+from cloud_hub.commands.results import AFTER_GO, BEFORE_GO, FINAL, MOVES, NEVER, WORD_WAIT, Verdict
 from cloud_hub.commands.services import CHALLENGE_WAIT, OPENING, SHUTTING, WINDOW
 from cloud_hub.commands.signer import OrderSigner, SignerRefused
 from cloud_hub.ingest.decoding import Arrival, StationKeys, open_arrival
@@ -48,6 +48,7 @@ from tests.faults.model.truth import Truth
 NOON: Final = datetime.fromtimestamp(NOON_MS / 1000, UTC)
 HUB_KEY: Final = Ed25519PrivateKey.from_private_bytes(b"h" * 32)
 LOOK_MS: Final = int(LOOK_S * 1000)
+NEVER_BEGAN: Final = frozenset({Outcome.REJECTED, Outcome.EXPIRED})
 ONE_SIDED: Final = frozenset(Outcome) - {Outcome.REJECTED, Outcome.EXPIRED, Outcome.INTERRUPTED}
 """Outcomes that belong to a pulse only, or to a mode only."""
 
@@ -420,6 +421,11 @@ class ModelHub:
             self._publish(Topic.ACK, result.station, encode(ack))
 
     def _apply(self, row: Row, result: Result) -> None:
+        if row.install_id not in {None, result.install_id} and result.outcome in NEVER_BEGAN:
+            if row.state in AFTER_GO:
+                self._end(row, S.UNKNOWN_FINAL, "store_lost")
+            if row.state is S.UNKNOWN_FINAL:
+                return
         if (row.verb == "unlock") == (result.outcome is Outcome.APPLIED) and result.outcome in ONE_SIDED:
             self.contradictions.append(f"{row.id}: {row.verb}, then {result.outcome}")
             return

@@ -289,6 +289,19 @@ def test_a_signed_result_after_all_replaces_unknown_final_and_says_that_it_was_l
     assert (last.state, last.detail["late"]) == (S.OPENED, True)
 
 
+@pytest.mark.parametrize("outcome", [Outcome.REJECTED, Outcome.EXPIRED])
+def test_a_store_that_did_not_take_go_cannot_say_that_the_order_never_began(
+    world: World, outcome: Outcome
+) -> None:
+    """The old store may have opened the door; whoever repeats the order to a new one gets it refused."""
+    command = authorised(world)
+    for ended in (S.UNKNOWN_FINAL, None):
+        assert say(world, word(command.id, outcome, install_id="2" * 32)).ended == ended
+        row = read(world.sessions, command)
+        assert (row.state, row.code) == (S.UNKNOWN_FINAL, "store_lost")
+    assert say(world, word(command.id, outcome)).ended == S[outcome.name]
+
+
 @pytest.mark.parametrize("state", [S.DEVICE_OFFLINE, S.NO_CHALLENGE])
 def test_once_go_may_be_out_nobody_can_claim_that_it_never_was(world: World, state: S) -> None:
     command = authorised(world)
