@@ -84,7 +84,7 @@ def main(arguments: Sequence[str], *, campaigns: Mapping[str, Entry] = CAMPAIGNS
     for name, entry in campaigns.items():
         if asked.names and name not in asked.names:
             continue
-        own = asked.folder / name
+        own = asked.folder.resolve() / name  # a rig's processes work in folders of their own
         own.mkdir(parents=True, exist_ok=True)
         n = asked.n or (entry.quick_n if asked.quick else entry.full_n)
         sys.stdout.write(f"{name}: n {n}, seed {asked.seed}\n")

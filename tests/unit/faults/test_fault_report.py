@@ -75,6 +75,18 @@ def test_a_campaign_that_breaks_down_counts_as_a_violation(
     assert "RuntimeError" in capsys.readouterr().err
 
 
+def test_a_campaign_is_given_an_absolute_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Path] = []
+
+    def note(n: int, seed: int, folder: Path) -> Campaign:
+        given.append(folder)
+        return clean(n, seed, folder)
+
+    monkeypatch.chdir(tmp_path)
+    assert main(["--folder", "here"], campaigns={"clean": Entry(note, 10, 1)}) == 0
+    assert given == [tmp_path / "here" / "clean"]
+
+
 def test_an_unknown_campaign_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["clan", "--folder", str(tmp_path)], campaigns=CAMPAIGNS) == 2
     assert "no such campaign: clan" in capsys.readouterr().err
