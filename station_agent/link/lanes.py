@@ -1,5 +1,6 @@
 """Lanes of the pump: what each carries, what of it is on its way, and how it is packed."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
@@ -13,6 +14,10 @@ RESEND_S: Final = 10.0
 """A message the hub has not acknowledged by then is sent again; the wait doubles each time."""
 
 LONGEST_RESEND_S: Final = 60.0
+
+OVERTAKEN_S: Final = 2.0
+"""What was sent later is acknowledged: the hub keeps the order within a lane, so this got lost and waits no longer.
+Times the tries so far, for what the hub cannot store is never acknowledged at all."""
 
 GOAL_S: Final = 1.0
 """What is not urgent has no more on its way than the line carries in this time: an alarm waits behind it."""
@@ -165,15 +170,29 @@ class Lane(Generic[T]):
 
     def acknowledged(self, names: Sequence[int | str], now_s: float) -> None:
         """The hub has these. As long as it works its way through what it got, nothing is sent to it twice."""
-        news = False
+        reached_s = -math.inf
         for flight in self.flights:
+            before = len(flight.waiting)
             for name in names:
-                news |= flight.waiting.pop(name, None) is not None
+                flight.waiting.pop(name, None)
+            if len(flight.waiting) < before:
+                reached_s = max(reached_s, flight.sent_s)
+        if reached_s == -math.inf:
+            return
         for flight in [flight for flight in self.flights if not flight.waiting]:
             self.ended(flight, now_s)
-        for flight in self.flights if news else ():
-            patience_s = min(now_s + RESEND_S, flight.sent_s + LONGEST_RESEND_S)
-            flight.due_s = max(flight.due_s, patience_s)
+        for flight in self.flights:
+            if flight.sent_s < reached_s:
+                flight.due_s = min(flight.due_s, now_s + OVERTAKEN_S * flight.tries)
+            else:
+                patience_s = min(now_s + RESEND_S, flight.sent_s + LONGEST_RESEND_S)
+                flight.due_s = max(flight.due_s, patience_s)
+
+    def hasten(self, unheard_s: float) -> None:
+        """Until then nobody listened, and now somebody does: what was sent before is due, however often it was tried."""
+        for flight in self.flights:
+            if flight.sent_s <= unheard_s:
+                flight.due_s = min(flight.due_s, unheard_s)
 
     def ended(self, flight: Flight, now_s: float) -> None:
         """Nothing of it is on its way any more."""

@@ -102,6 +102,10 @@ class Pump:
         """The hub has committed these rows."""
         self._note(partial(self._apply, ack, self._clock.monotonic_s()))
 
+    def hasten(self, unheard_s: float) -> None:
+        """The hub listens again; until then, monotonic seconds, the broker had said that nobody did."""
+        self._note(partial(self._hasten, unheard_s))
+
     def _rows_came(self) -> None:
         self._note(self._refresh)
 
@@ -114,6 +118,10 @@ class Pump:
         for lane in self._lanes:
             if lane.topic in topics:
                 lane.reset(is_open=up)
+
+    def _hasten(self, unheard_s: float) -> None:
+        for lane in self._lanes:
+            lane.hasten(unheard_s)
 
     def _refresh(self) -> None:
         again = self._store.outbox.take_again()

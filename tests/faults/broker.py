@@ -148,7 +148,7 @@ class HostileBroker:
         self._call(self._deliver_now(messages))
 
     def send(self, client_id: str, raw: bytes) -> None:
-        """Any bytes to one client."""
+        """Any bytes to one client; nothing when it has just gone."""
         self._call(self._send(client_id, raw))
 
     def kick(self, client_id: str) -> None:
@@ -174,7 +174,8 @@ class HostileBroker:
             self._route(message)
 
     async def _send(self, client_id: str, raw: bytes) -> None:
-        self._clients[client_id].write(raw)
+        if client_id in self._clients:
+            self._clients[client_id].write(raw)
 
     async def _kick(self, client_id: str) -> None:
         if client_id in self._clients:

@@ -20,7 +20,7 @@ from firmware_config.topics import Topic
 from firmware_config.vocabulary import EventKind
 from station_agent import facts
 from station_agent.clock import Stamp
-from station_agent.link import connection, echo
+from station_agent.link import connection, echo, lanes
 from station_agent.link.access import Access
 from station_agent.link.connection import Connection
 from station_agent.store.store import Store
@@ -98,6 +98,25 @@ def test_a_hub_that_is_away_for_long_is_no_reason_to_build_anything_anew(
     lifeline.await_delivered()
     assert rebuilt(field) == []
     assert field.status(lifeline.name).conn_no == 1
+
+
+def test_what_went_out_while_no_hub_listened_is_sent_again_as_soon_as_one_does(
+    field: Field, lifeline: Lifeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lifeline.await_delivered()
+    monkeypatch.setattr(lanes, "RESEND_S", 1_000.0)
+    monkeypatch.setattr(lanes, "LONGEST_RESEND_S", 1_000.0)
+    field.stop_bridge()
+    lifeline.happen(EventKind.DOOR_OPENED)
+
+    def unheard() -> bool:
+        sent = [flight.sent_s for lane in lifeline.link._pump._lanes for flight in lane.flights]
+        return bool(sent) and max(sent) <= (lifeline.link._unheard_s or 0.0)
+
+    wait_for(unheard, what="an event that nobody received")
+    field.start_bridge()
+    lifeline.await_delivered()
+    assert kinds(field).count("door.opened") == 1
 
 
 def test_a_hub_restored_from_a_backup_gets_its_events_back_and_tells_nobody_twice(
@@ -239,6 +258,7 @@ def test_who_is_kicked_at_once_waits_longer_each_time(
         topics=(Topic.ACK,),
         went=lambda _up: None,
         arrived=lambda _raw: None,
+        audience=lambda _listens: None,
     )
     line.start()
     wait_for(lambda: len(attempts) >= 6, what="six kicks")

@@ -169,7 +169,7 @@ def test_cut_resets_and_refuses_until_mended(proxy: FaultProxy, client: socket.s
     with pytest.raises(ConnectionResetError):
         client.recv(1)
     assert echo.ended.wait(LIMIT_S)
-    with dial(proxy) as refused, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError), dial(proxy) as refused:
         refused.recv(1)
     proxy.mend()
     with dial(proxy) as welcome:

@@ -7,6 +7,7 @@ from station_agent.link.connection import pause_s
 from station_agent.link.lanes import (
     LARGEST_WINDOW,
     LEAST_WINDOW,
+    OVERTAKEN_S,
     SIZE_TARGET,
     Flight,
     Lane,
@@ -65,6 +66,28 @@ def test_a_hub_that_is_slow_but_works_is_not_sent_everything_twice() -> None:
     assert lane.due_s() == 19.0, "a row that was not on its way is no news"
     lane.acknowledged([2], 57.0)
     assert lane.due_s() == 60.0, "patience ends a minute after it was sent"
+
+
+def test_what_was_overtaken_is_lost_and_waits_no_longer() -> None:
+    lane = a_lane()
+    for number in range(1, 5):
+        lane.sent([number], now_s=float(number), size=9)
+    lane.sent_again(lane.flights[1], [2], now_s=2.0)
+    lane.acknowledged([3], 5.0)
+    assert [flight.due_s for flight in lane.flights] == [5.0 + OVERTAKEN_S, 5.0 + 2 * OVERTAKEN_S, 15.0]
+    lane.acknowledged([99], 6.0)
+    assert lane.due_s() == 5.0 + OVERTAKEN_S
+
+
+def test_what_was_lost_while_the_hub_was_away_does_not_wait_out_its_pause() -> None:
+    lane = a_lane()
+    lane.sent([1], now_s=0.0, size=9)
+    for now_s in (10.0, 30.0):
+        lane.sent_again(lane.flights[0], [1], now_s)
+    lane.sent([2], now_s=32.0, size=9)
+    assert [flight.due_s for flight in lane.flights] == [70.0, 42.0]
+    lane.hasten(31.0)
+    assert [flight.due_s for flight in lane.flights] == [31.0, 42.0]
 
 
 def test_a_new_connection_begins_again_at_the_oldest_row() -> None:
