@@ -67,6 +67,7 @@ class Click:
         edge_ms: until the relay was energised.
         final_ms: until its final state was seen in the API.
         hops_ms: until each state, by the order's own timeline.
+        state: the final one. On a machine that stands still for half a second nobody walks through in time.
     """
 
     reference_ms: float
@@ -74,6 +75,7 @@ class Click:
     edge_ms: float
     final_ms: float
     hops_ms: dict[str, float]
+    state: str
 
 
 class Trace:
@@ -199,8 +201,9 @@ def rows(database: str, clicks: list[Click]) -> list[Row]:
     n = len(clicks)
     edges, references = [click.edge_ms for click in clicks], [click.reference_ms for click in clicks]
     ratio = statistics.median(edges) / statistics.median(references)
+    opened = [click for click in clicks if click.state == STATES[-1]]
     hops = " → ".join(
-        f"{state} {statistics.median(click.hops_ms[state] for click in clicks):.1f}" for state in STATES[:-1]
+        f"{state} {statistics.median(click.hops_ms[state] for click in opened):.1f}" for state in STATES[:-1]
     )
     return [
         Row(f"{database}: click to relay energised", n, spread(edges, "ms")),
@@ -214,8 +217,9 @@ def rows(database: str, clicks: list[Click]) -> list[Row]:
         Row(
             f"{database}: click to OPENED in the API (pulse 0.5 s, looked at every 20 ms)",
             n,
-            spread([click.final_ms for click in clicks], "ms"),
+            spread([click.final_ms for click in opened], "ms"),
         ),
+        Row(f"{database}: ended OPENED", n, str(len(opened))),
         Row(f"{database}: median ms after the click", n, hops),
     ]
 
@@ -230,7 +234,6 @@ def _click(desk: Desk, probe: Probe, trace: Trace, station: str, door: str) -> C
         time.sleep(0.02)
         command = desk.command(command["id"])
     final_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-    assert command["state"] == "OPENED", command
     hops = {
         step["state"]: (datetime.fromisoformat(step["at"]).timestamp() - wall_s) * 1000
         for step in command["timeline"]
@@ -241,6 +244,7 @@ def _click(desk: Desk, probe: Probe, trace: Trace, station: str, door: str) -> C
         (edge_s - began_s) * 1000,
         (final_s - began_s) * 1000,
         hops,
+        command["state"],
     )
 
 

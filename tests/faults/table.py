@@ -1,6 +1,7 @@
 """The 27 faults of safety.md section 12: what must happen, how it is brought about here, what runs it, what was measured.
 
-``python -m tests.faults.table`` writes ``docs/faults.md`` from this table and the newest ``build/faults/report.json``.
+``python -m tests.faults.table [FOLDER...]`` writes ``docs/faults.md`` from this table and the reports in those folders,
+``build/faults`` unless named: campaigns that ran side by side have a folder each.
 """
 
 import json
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-REPORT: Final = Path("build/faults/report.json")
+FOLDER: Final = Path("build/faults")
 PAGE: Final = Path("docs/faults.md")
 
 HEAD: Final = """\
@@ -320,13 +321,29 @@ def _campaign(campaign: Mapping[str, Any]) -> Sequence[str]:
     return [f"### {campaign['name']}", "", _figure(campaign), "", *figures, ""]
 
 
-def main() -> int:
+def merged(reports: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """One report of all of them; None without any.
+
+    Raises:
+        ValueError: they are of different commits or machines.
+    """
+    if not reports:
+        return None
+    for name in ("commit", "machine"):
+        if len({report[name] for report in reports}) > 1:
+            raise ValueError(f"reports of different {name}: {[report[name] for report in reports]}")
+    first = min(reports, key=lambda report: str(report["started_at"]))
+    return {**first, "campaigns": [campaign for report in reports for campaign in report["campaigns"]]}
+
+
+def main(folders: Sequence[str]) -> int:
     """Write the page."""
-    report = json.loads(REPORT.read_text(encoding="utf-8")) if REPORT.exists() else None
+    files = [Path(folder) / "report.json" for folder in folders or [str(FOLDER)]]
+    report = merged([json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()])
     PAGE.write_text(page(report), encoding="utf-8")
     sys.stdout.write(f"{PAGE}\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

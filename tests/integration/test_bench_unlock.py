@@ -15,7 +15,8 @@ def test_every_click_is_counted_once_with_its_edge_and_its_end() -> None:
 
     assert len(clicks) == 4
     for click in clicks:
+        assert click.state == "OPENED"
         assert click.reference_ms > 0
         assert 0 < click.edge_ms < click.final_ms
         assert set(click.hops_ms) == set(unlock.STATES)
-    assert [row.n for row in unlock.rows("sqlite", clicks)] == [4] * 6
+    assert [row.n for row in unlock.rows("sqlite", clicks)] == [4] * 7

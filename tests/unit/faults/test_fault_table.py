@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.__main__ import CAMPAIGNS
-from tests.faults.table import FAULTS, Fault, page
+from tests.faults.table import FAULTS, Fault, merged, page
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -52,6 +52,23 @@ def test_a_report_brings_its_figures_into_the_page() -> None:
     assert "Measured 2025-11-23 at commit `abc`" in written
     assert "- acknowledged then lost: 0" in written
     assert "not run in full yet" in written
+
+
+def test_campaigns_that_ran_side_by_side_make_one_report_of_one_commit() -> None:
+    one = {
+        "commit": "abc",
+        "machine": "m",
+        "started_at": "2025-11-23T03:00:00+00:00",
+        "campaigns": [{"name": "model"}],
+    }
+    two = {**one, "started_at": "2025-11-23T02:00:00+00:00", "campaigns": [{"name": "kills"}]}
+    whole = merged([one, two])
+    assert whole is not None
+    assert whole["started_at"] == two["started_at"]
+    assert [campaign["name"] for campaign in whole["campaigns"]] == ["model", "kills"]
+    assert merged([]) is None
+    with pytest.raises(ValueError, match="different commit"):
+        merged([one, {**two, "commit": "abd"}])
 
 
 def test_a_checklist_leaves_room_for_measurement_and_signature() -> None:
