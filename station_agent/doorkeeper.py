@@ -122,6 +122,7 @@ class Doorkeeper:
             Action.RAISE_HELD_OPEN: self._held_open,
             Action.RECORD_CONTACT_FAULT: self._contact_fault,
             Action.RECORD_CONTACT_RESTORED: self._contact_restored,
+            Action.END_GRANT: self._end_grant,
         }
 
     @property
@@ -203,7 +204,7 @@ class Doorkeeper:
         actions = self._door.step(what, now_s=self._clock.monotonic_s(), pulse_s=pulse_s)
         for action in actions:
             self._deeds[action]()
-        if late or self._door.state not in WINDOW:
+        if late or self._door.state not in WINDOW or Action.END_GRANT in actions:
             self._settle_order(late=late)
 
     def _stood_still(self) -> bool:
@@ -266,6 +267,9 @@ class Doorkeeper:
     def _exit_requested(self) -> None:
         self._cause = Cause(via="exit")
         self._ledger.record(EventKind.EXIT_REQUESTED, {"door": self.id})
+
+    def _end_grant(self) -> None:
+        self._cause = Cause(via="exit")
 
     def _opened(self) -> None:
         if self._order is not None:

@@ -6,7 +6,8 @@ The rules, from safety.md S1, S2, S5-S7 and C9 (docs/adr/0002, 0007):
    from the moment the relay was energised, whatever is pressed or granted meanwhile. Only a fire holds it longer.
 2. One grant, one opening: the opening ends the pulse at once, and after the closing the door is locked.
 3. An opening is legal inside a window (a pulse, the grace after it, the shunt after the exit button, a fire). Any
-   other opening is FORCED at once, however short. The window is used up by the first opening.
+   other opening is FORCED at once, however short. The window is used up by the first opening. A grant's window is its
+   pulse and the grace: what opens later, in the shunt of an earlier press, is whoever leaves (END_GRANT).
 4. While the fire input is set the relay stays energised. There is no pair of state and input that relocks then.
 5. A grant never extends a pulse. A press of the exit button may, up to the limit of rule 1: whoever leaves comes first.
 6. An untrusted contact never raises FORCED or HELD_OPEN, and never stops anybody: grants and the exit button go on.
@@ -56,6 +57,7 @@ class Action(StrEnum):
     RAISE_HELD_OPEN = "raise_held_open"
     RECORD_CONTACT_FAULT = "record_contact_fault"
     RECORD_CONTACT_RESTORED = "record_contact_restored"
+    END_GRANT = "end_grant"
 
 
 S: TypeAlias = DoorState
@@ -213,6 +215,9 @@ class Door:
         if fact is I.HOLD_ENDED and not self.held:
             return ()
         self.held = fact is I.HOLD_BEGAN or (self.held and fact is not I.HOLD_ENDED)
+        if fact is I.TIMED_OUT and self._shunt_goes_on(now_s):
+            self.window, self.deadline_s = I.EXIT_REQUESTED, self._shunt_until_s
+            return (A.END_GRANT,)
         if (self.state, fact) in IGNORED or (fact is I.TIMED_OUT and not self._due(now_s)):
             return ()
         self.state, actions = TRANSITIONS[self.state, fact]
@@ -226,6 +231,10 @@ class Door:
         self._keep_window(fact, now_s)
         self.deadline_s = self._deadline(now_s)
         return actions
+
+    def _shunt_goes_on(self, now_s: float) -> bool:
+        granted = self.state is S.GRACE and self.window is I.GRANTED
+        return granted and self._due(now_s) and now_s < self._shunt_until_s
 
     def _due(self, now_s: float) -> bool:
         return self.deadline_s is not None and now_s >= self.deadline_s
@@ -250,7 +259,8 @@ class Door:
         if self.state in PULSING:
             return self._pulse_until_s
         if self.state is S.GRACE:
-            return max(now_s + self.rules.grace_s, self._shunt_until_s)
+            grace_s = now_s + self.rules.grace_s
+            return grace_s if self.window is I.GRANTED else max(grace_s, self._shunt_until_s)
         if self.state is S.OPEN:
             self._opened_s = now_s
             return None if self.held else now_s + self.rules.prealarm_s

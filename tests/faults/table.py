@@ -6,6 +6,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -284,7 +285,7 @@ def page(report: Mapping[str, Any] | None) -> str:
     """The page, with what was measured."""
     done = {campaign["name"]: campaign for campaign in report["campaigns"]} if report else {}
     if report:
-        stand = f"Measured {report['started_at'][:10]} at commit `{report['commit']}` on {report['machine']}."
+        stand = f"Measured {report['started_at'][:10]} on {report['machine']}; the commit stands with each campaign."
     else:
         stand = "No report was at hand when this page was written."
     lines = [
@@ -318,22 +319,33 @@ def _figure(campaign: Mapping[str, Any]) -> str:
 
 def _campaign(campaign: Mapping[str, Any]) -> Sequence[str]:
     figures = [f"- {name}: {value}" for name, value in campaign["figures"].items()]
-    return [f"### {campaign['name']}", "", _figure(campaign), "", *figures, ""]
+    return [
+        f"### {campaign['name']}",
+        "",
+        f"{_figure(campaign)}, commit `{campaign['commit']}`",
+        "",
+        *figures,
+        "",
+    ]
 
 
 def merged(reports: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """One report of all of them; None without any.
+    """One report of all of them, each campaign with its own commit; None without any.
 
     Raises:
-        ValueError: they are of different commits or machines.
+        ValueError: they are of different machines, or two of them have the same campaign.
     """
     if not reports:
         return None
-    for name in ("commit", "machine"):
-        if len({report[name] for report in reports}) > 1:
-            raise ValueError(f"reports of different {name}: {[report[name] for report in reports]}")
+    if len(machines := {report["machine"] for report in reports}) > 1:
+        raise ValueError(f"reports of different machines: {sorted(machines)}")
+    campaigns = [
+        {**campaign, "commit": report["commit"]} for report in reports for campaign in report["campaigns"]
+    ]
+    if doubled := [name for name, n in Counter(item["name"] for item in campaigns).items() if n > 1]:
+        raise ValueError(f"in more than one report: {', '.join(doubled)}")
     first = min(reports, key=lambda report: str(report["started_at"]))
-    return {**first, "campaigns": [campaign for report in reports for campaign in report["campaigns"]]}
+    return {**first, "campaigns": campaigns}
 
 
 def main(folders: Sequence[str]) -> int:

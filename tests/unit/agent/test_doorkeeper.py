@@ -262,3 +262,18 @@ def test_a_deadline_a_little_late_is_an_ordinary_one(door: Door) -> None:
     door.keeper.feed(DoorInput.TIMED_OUT)
     door.keeper.contact(is_open=True)
     assert door.book.ended[0][1] is Outcome.OPENED
+
+
+def test_who_opens_in_the_shunt_of_an_earlier_press_leaves_and_answers_no_order(door: Door) -> None:
+    """Found by the model, seed 100030: the door was shown as OPENED by an order whose pulse had ended 2.4 s before."""
+    door.keeper.exit_pressed()
+    door.later(7.0)
+    assert door.keeper.grant(ORDER, pulse_s=0.5)
+    door.later(2.9)
+    assert door.keeper.state is DoorState.GRACE
+    assert [(outcome, evidence.opened_mono_ms) for _, outcome, evidence, _ in door.book.ended] == [
+        (Outcome.PULSED_NOT_OPENED, None)
+    ]
+    door.keeper.contact(is_open=True)
+    assert door.book.events[-1] == (EventKind.DOOR_OPENED, {"door": "main", "via": "exit"})
+    assert len(door.book.ended) == 1

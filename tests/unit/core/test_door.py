@@ -218,6 +218,14 @@ def test_a_grant_inside_the_shunt_does_not_cut_the_shunt_short() -> None:
     assert (played.door.state, played.door.deadline_s) == (S.GRACE, 110)
 
 
+def test_what_opens_in_the_shunt_after_a_grants_own_window_is_whoever_leaves() -> None:
+    played = Played().tell(I.EXIT_REQUESTED).wait(5.25).tell(I.GRANTED, pulse_s=0.5)
+    assert played.wait(0.75).door.window is I.GRANTED
+    assert played.wait(0.5).door.window is I.EXIT_REQUESTED
+    assert played.tell(I.OPENED).door.state is S.OPEN
+    assert [entry for entry in played.log if entry[1] is A.END_GRANT] == [(106.25, A.END_GRANT)]
+
+
 def test_an_opening_uses_up_the_shunt_too() -> None:
     played = (
         Played().tell(I.EXIT_REQUESTED, I.OPENED, I.CLOSED).wait(1).tell(I.GRANTED, pulse_s=0.5).wait(0.5)

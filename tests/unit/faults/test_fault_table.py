@@ -47,28 +47,39 @@ def test_a_report_brings_its_figures_into_the_page() -> None:
         "machine": "a machine",
         "campaigns": [campaign],
     }
-    written = page(json.loads(json.dumps(report)))
+    written = page(merged([json.loads(json.dumps(report))]))
     assert "kills: 0 in 1000 (≤ 3.0e-03), seed 1" in written
-    assert "Measured 2025-11-23 at commit `abc`" in written
+    assert "Measured 2025-11-23 on a machine" in written
+    assert "seed 1, commit `abc`" in written
     assert "- acknowledged then lost: 0" in written
     assert "not run in full yet" in written
 
 
-def test_campaigns_that_ran_side_by_side_make_one_report_of_one_commit() -> None:
+def test_campaigns_that_ran_side_by_side_make_one_report_of_one_machine() -> None:
     one = {
         "commit": "abc",
         "machine": "m",
         "started_at": "2025-11-23T03:00:00+00:00",
         "campaigns": [{"name": "model"}],
     }
-    two = {**one, "started_at": "2025-11-23T02:00:00+00:00", "campaigns": [{"name": "kills"}]}
+    two = {
+        **one,
+        "commit": "abd",
+        "started_at": "2025-11-23T02:00:00+00:00",
+        "campaigns": [{"name": "kills"}],
+    }
     whole = merged([one, two])
     assert whole is not None
     assert whole["started_at"] == two["started_at"]
-    assert [campaign["name"] for campaign in whole["campaigns"]] == ["model", "kills"]
+    assert [(campaign["name"], campaign["commit"]) for campaign in whole["campaigns"]] == [
+        ("model", "abc"),
+        ("kills", "abd"),
+    ]
     assert merged([]) is None
-    with pytest.raises(ValueError, match="different commit"):
-        merged([one, {**two, "commit": "abd"}])
+    with pytest.raises(ValueError, match="different machines"):
+        merged([one, {**two, "machine": "other"}])
+    with pytest.raises(ValueError, match="more than one report: model"):
+        merged([one, one])
 
 
 def test_a_checklist_leaves_room_for_measurement_and_signature() -> None:
