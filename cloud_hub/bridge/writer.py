@@ -121,6 +121,8 @@ class Writer:
         self._reload = threading.Event()
         self._asked_s: dict[str, float] = {}
         self._echoed_s: dict[str, float] = {}
+        self._greeted: set[str] = set()
+        self._connection = 0
         self.storing = True
         self.thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
@@ -282,6 +284,7 @@ class Writer:
         for (station, install), receipt in stored.receipts.items():
             for ack in _acks(station, install, receipt):
                 self._link.publish(Topic.ACK, station, encode(ack))
+        self._greet(stored.heard)
         self._echo(stored.echoes)
         self._ask_for_births(stored.rebirths)
         self._ask_again(stored.resends)
@@ -297,6 +300,18 @@ class Writer:
         topics = sorted(stored.topics)
         for start in range(0, len(topics), RING_LIMIT):
             self._ringer.ring(WEB, *topics[start : start + RING_LIMIT])
+
+    def _greet(self, heard: set[str]) -> None:
+        """Tell each station once a connection that it is heard: what it sent before is lost, and need not wait its turn."""
+        if self._connection != (now := self._link.connections):
+            self._connection = now
+            self._greeted.clear()
+        for station in heard - self._greeted:
+            if install := self._watch.get(station).install_id:
+                self._link.publish(
+                    Topic.ACK, station, encode(Ack(station=station, install_id=install, anew=True))
+                )
+                self._greeted.add(station)
 
     def _echo(self, echoes: dict[str, tuple[str, int]]) -> None:
         """Say on both connections that the way there and back is open."""

@@ -88,6 +88,8 @@ class Ack(Message, frozen=True):
         results: command ids whose final result is stored.
         replicas: ids of sealed templates that the hub carries on.
         echo: repeats ``Heartbeat.echo``: the data connection works both ways.
+        anew: this connection of the hub to the broker hears the station for the first time. What the station sent before
+            may never have reached it, for no broker keeps anything for the hub: the station sends it again at once.
     """
 
     install_id: Hex128
@@ -96,3 +98,4 @@ class Ack(Message, frozen=True):
     results: list[str] = field(default_factory=list)
     replicas: list[str] = field(default_factory=list)
     echo: Count = 0
+    anew: bool = False

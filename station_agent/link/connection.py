@@ -57,7 +57,7 @@ def pause_s(attempt: int, chance: Callable[[], float]) -> float:
 
 
 class Connection:
-    """Keeps one client connected. ``went``, ``arrived`` and ``audience`` run on paho's or our thread and must only hand over."""
+    """Keeps one client connected. ``went`` and ``arrived`` run on paho's or our thread and must only hand over."""
 
     def __init__(
         self,
@@ -68,7 +68,6 @@ class Connection:
         topics: Sequence[Topic],
         went: Callable[[bool], None],
         arrived: Callable[[Raw], None],
-        audience: Callable[[bool], None],
         will: Callable[[], Will] | None = None,
     ) -> None:
         """Prepare; ``start`` connects.
@@ -80,7 +79,6 @@ class Connection:
             topics: what to subscribe to.
             went: True once connected and subscribed, False when that ended.
             arrived: takes each message.
-            audience: told with each PUBACK whether anybody received the message, as far as the broker says so.
             will: asked before each attempt.
         """
         self.client_id = client_id
@@ -89,7 +87,6 @@ class Connection:
         self._topics = topics
         self._went = went
         self._arrived = arrived
-        self._audience = audience
         self._will = will
         self._chance = SystemRandom().random
         self._changed = threading.Condition()
@@ -269,10 +266,8 @@ class Connection:
     def _on_publish(
         self, _client: Client, _data: Any, _mid: int, code: ReasonCode, _more: Properties | None
     ) -> None:
-        listens = code.value != NO_SUBSCRIBERS
-        if not listens:
+        if code.value == NO_SUBSCRIBERS:
             self._nobody = True
-        self._audience(listens)
 
     def _over(self) -> None:
         with self._changed:

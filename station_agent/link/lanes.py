@@ -162,11 +162,14 @@ class Lane(Generic[T]):
             self.window.sent(size)
 
     def sent_again(self, flight: Flight, rows: Sequence[T], now_s: float) -> None:
-        """These are all that is left of a message."""
+        """These are on their way again; what else was left of the message goes back among those that wait."""
         flight.tries += 1
         flight.sent_s = now_s
         flight.due_s = now_s + resend_s(flight.tries)
+        before = flight.waiting
         flight.waiting = {self.name(row): self.number(row) for row in rows}
+        if parted := [number for name, number in before.items() if name not in flight.waiting]:
+            self.rewind(min(parted))
 
     def acknowledged(self, names: Sequence[int | str], now_s: float) -> None:
         """The hub has these. As long as it works its way through what it got, nothing is sent to it twice."""
@@ -188,11 +191,10 @@ class Lane(Generic[T]):
                 patience_s = min(now_s + RESEND_S, flight.sent_s + LONGEST_RESEND_S)
                 flight.due_s = max(flight.due_s, patience_s)
 
-    def hasten(self, unheard_s: float) -> None:
-        """Until then nobody listened, and now somebody does: what was sent before is due, however often it was tried."""
+    def hasten(self, now_s: float) -> None:
+        """The hub has only begun to listen: what is on its way is due, however often it was tried."""
         for flight in self.flights:
-            if flight.sent_s <= unheard_s:
-                flight.due_s = min(flight.due_s, unheard_s)
+            flight.due_s = min(flight.due_s, now_s)
 
     def ended(self, flight: Flight, now_s: float) -> None:
         """Nothing of it is on its way any more."""
@@ -204,10 +206,10 @@ class Lane(Generic[T]):
         """When the next resend is due."""
         return min((flight.due_s for flight in self.flights), default=None)
 
-    def cut(self, rows: Sequence[T]) -> tuple[Sequence[T], bytes]:
-        """As many of the rows as fit into one message."""
+    def cut(self, rows: Sequence[T], *, again: bool = False) -> tuple[Sequence[T], bytes]:
+        """As many of the rows as fit into one message; the window has counted those that go ``again``."""
         payload = self.pack(rows)
-        target = SIZE_TARGET if self.window is None else min(SIZE_TARGET, self.window.left)
+        target = SIZE_TARGET if self.window is None or again else min(SIZE_TARGET, self.window.left)
         while len(payload) > target and len(rows) > 1:
             rows = rows[: max(1, len(rows) * target // len(payload))]
             payload = self.pack(rows)

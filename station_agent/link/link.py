@@ -133,7 +133,6 @@ class Link:
         self._judged: Counter[str] = Counter()  # by the control thread, for reasons of its own
         self._change_told = threading.Event()
         self._told_s: dict[str, float] = {}
-        self._unheard_s: float | None = None
         access = access_of(station)
         self._command = Connection(
             client_id=f"{self._id}-cmd",
@@ -143,7 +142,6 @@ class Link:
             will=self._will,
             went=lambda up: self._enqueue(_Went(command=True, up=up)),
             arrived=self._enqueue,
-            audience=self._note_audience,
         )
         self._data = Connection(
             client_id=f"{self._id}-data",
@@ -152,7 +150,6 @@ class Link:
             topics=DATA_TOPICS,
             went=lambda up: self._enqueue(_Went(command=False, up=up)),
             arrived=self._enqueue,
-            audience=self._note_audience,
         )
         self._lines: dict[Name, Connection] = {"command": self._command, "data": self._data}
         self._orders = frozenset(topic.of(self._id) for topic in COMMAND_TOPICS)
@@ -234,15 +231,6 @@ class Link:
         self._presence.conn_no += 1
         birth = self._presence.birth(self._status(), self._clock.stamp(), online=False)
         return Will(Topic.BIRTH.of(self._id), self._signer.seal(kind_of(birth), birth))
-
-    def _note_audience(self, listens: bool) -> None:  # noqa: FBT001 (a callback of one answer)
-        """Called by paho. What went out while no hub listened is lost: do not wait out its pause once one does."""
-        unheard_s = self._unheard_s
-        if not listens:
-            self._unheard_s = self._clock.monotonic_s()
-        elif unheard_s is not None:
-            self._unheard_s = None
-            self._pump.hasten(unheard_s)
 
     def _enqueue(self, work: Raw | _Went | _Changed) -> None:
         """Called by paho; must not wait, except for what must not be lost."""
@@ -337,6 +325,8 @@ class Link:
             case Ack():
                 self._store.acknowledge(message)
                 self._pump.acknowledged(message)
+                if message.anew:
+                    self._pump.hasten()
                 if message.replicas and message.install_id == self._store.install_id:
                     self._copies.acknowledged(message.replicas)
 

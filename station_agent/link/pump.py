@@ -102,9 +102,9 @@ class Pump:
         """The hub has committed these rows."""
         self._note(partial(self._apply, ack, self._clock.monotonic_s()))
 
-    def hasten(self, unheard_s: float) -> None:
-        """The hub listens again; until then, monotonic seconds, the broker had said that nobody did."""
-        self._note(partial(self._hasten, unheard_s))
+    def hasten(self) -> None:
+        """The hub has begun to listen: what was on its way before may be lost."""
+        self._note(partial(self._hasten, self._clock.monotonic_s()))
 
     def _rows_came(self) -> None:
         self._note(self._refresh)
@@ -119,9 +119,9 @@ class Pump:
             if lane.topic in topics:
                 lane.reset(is_open=up)
 
-    def _hasten(self, unheard_s: float) -> None:
+    def _hasten(self, now_s: float) -> None:
         for lane in self._lanes:
-            lane.hasten(unheard_s)
+            lane.hasten(now_s)
 
     def _refresh(self) -> None:
         again = self._store.outbox.take_again()
@@ -200,7 +200,7 @@ class Pump:
         if not rows:
             lane.ended(flight, now_s)
             return True
-        rows, payload = lane.cut(rows)
+        rows, payload = lane.cut(rows, again=True)
         if not self._publish(lane, rows, payload):
             return False
         lane.sent_again(flight, rows, now_s)

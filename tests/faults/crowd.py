@@ -6,11 +6,15 @@ import time
 from collections import deque
 from typing import Final
 
+from station_agent.core.debounce import CHATTER_EDGES, CHATTER_S
 from tests.faults.rig import DOORS, Station
 from tests.faults.witness import Witness
 
 PER_DOOR: Final = 3
 """Orders a minute that the hub takes for a door; a few more are tried."""
+
+SWINGS: Final = CHATTER_EDGES // 2 - 2
+"""Openings of a door in ``CHATTER_S``: with more edges than a person makes its contact is not believed, and rightly."""
 
 
 class Crowd:
@@ -21,6 +25,7 @@ class Crowd:
         self._station = station
         self._random = random.Random(seed)  # noqa: S311 (a seed, no secret)
         self._clicked: dict[str, deque[float]] = {door: deque(maxlen=PER_DOOR) for door in DOORS}
+        self._swung: dict[str, deque[float]] = {door: deque(maxlen=SWINGS) for door in DOORS}
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self.fault: BaseException | None = None
@@ -50,7 +55,7 @@ class Crowd:
         if free and act < 0.7:
             door = self._random.choice(free)
             self._clicked[door].append(time.monotonic())
-            self._visit(door, walks=self._random.random() < 0.6)
+            self._visit(door, walks=self._random.random() < 0.6 and self._may_swing(door))
         elif act < 0.9:
             self._swing(self._random.choice(DOORS))
         else:
@@ -61,6 +66,14 @@ class Crowd:
         clicks = self._clicked[door]
         return len(clicks) < PER_DOOR or time.monotonic() - clicks[0] > 60
 
+    def _may_swing(self, door: str) -> bool:
+        swung = self._swung[door]
+        return len(swung) < SWINGS or time.monotonic() - swung[0] > CHATTER_S
+
+    def _open(self, door: str) -> bool:
+        self._swung[door].append(time.monotonic())
+        return self._witness.open_door(self._station, door)
+
     def _visit(self, door: str, *, walks: bool) -> None:
         command = self._witness.order(self._station, door)
         until_s = time.monotonic() + 1.5
@@ -69,12 +82,14 @@ class Crowd:
             if command is not None and (shown := self._witness.look(command)) and shown.final:
                 break
             if not opened and walks and self._station.levels().get(f"relay:{door}"):
-                opened = self._witness.open_door(self._station, door)
+                opened = self._open(door)
             self._stopping.wait(0.05)
         if opened:
             self._station.does(op="contact", door=door, open=False)
 
     def _swing(self, door: str) -> None:
         """Without any order: forced, or held shut by nobody's fault."""
-        self._witness.open_door(self._station, door)
+        if not self._may_swing(door):
+            return
+        self._open(door)
         self._station.does(op="contact", door=door, open=False)

@@ -109,11 +109,10 @@ def test_what_went_out_while_no_hub_listened_is_sent_again_as_soon_as_one_does(
     field.stop_bridge()
     lifeline.happen(EventKind.DOOR_OPENED)
 
-    def unheard() -> bool:
-        sent = [flight.sent_s for lane in lifeline.link._pump._lanes for flight in lane.flights]
-        return bool(sent) and max(sent) <= (lifeline.link._unheard_s or 0.0)
+    def on_its_way() -> bool:
+        return any(lane.flights for lane in lifeline.link._pump._lanes)
 
-    wait_for(unheard, what="an event that nobody received")
+    wait_for(on_its_way, what="an event that nobody received")
     field.start_bridge()
     lifeline.await_delivered()
     assert kinds(field).count("door.opened") == 1
@@ -258,7 +257,6 @@ def test_who_is_kicked_at_once_waits_longer_each_time(
         topics=(Topic.ACK,),
         went=lambda _up: None,
         arrived=lambda _raw: None,
-        audience=lambda _listens: None,
     )
     line.start()
     wait_for(lambda: len(attempts) >= 6, what="six kicks")

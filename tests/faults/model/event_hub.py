@@ -90,6 +90,7 @@ class EventHub:
         self.alive = False
         self.acknowledged: list[int] = []
         self.connected_at = NOON
+        self.connections = 1
         self._ledger = ledger
         self._file = folder / "hub.db"
         self._copy = folder / "hub.copy"

@@ -264,6 +264,8 @@ class EventStation:
                     self._ledger.acked |= {(found.install_id, seq) for seq in found.events}
                 self.store.acknowledge(found)
                 self.pump.acknowledged(found)
+                if found.anew:
+                    self.pump.hasten()
             case _:
                 pass
         self.settle()

@@ -84,10 +84,22 @@ def test_what_was_lost_while_the_hub_was_away_does_not_wait_out_its_pause() -> N
     lane.sent([1], now_s=0.0, size=9)
     for now_s in (10.0, 30.0):
         lane.sent_again(lane.flights[0], [1], now_s)
-    lane.sent([2], now_s=32.0, size=9)
-    assert [flight.due_s for flight in lane.flights] == [70.0, 42.0]
     lane.hasten(31.0)
-    assert [flight.due_s for flight in lane.flights] == [31.0, 42.0]
+    assert lane.due_s() == 31.0
+
+
+def test_rows_that_no_longer_fit_beside_the_others_of_their_message_wait_again() -> None:
+    lane = a_lane(size=600, rows=8)
+    lane.window = Window()
+    lane.reset(is_open=True)
+    rows, payload = lane.cut(lane.next_rows())
+    lane.sent(rows, 0.0, len(payload))
+    flight = lane.flights[0]
+    assert list(flight.waiting) == [1, 2, 3, 4, 5, 6], "the window is as narrow as it gets"
+    again, _ = lane.cut([1, 2, 3, 4, 5, 6], again=True)
+    assert list(again) == [1, 2, 3, 4, 5, 6], "the window has counted them already"
+    lane.sent_again(flight, [1, 2], 10.0)
+    assert list(lane.next_rows()) == [3, 4, 5, 6, 7, 8]
 
 
 def test_a_new_connection_begins_again_at_the_oldest_row() -> None:

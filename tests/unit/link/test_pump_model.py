@@ -144,16 +144,18 @@ class PumpBesideHub(RuleBasedStateMachine):
         self.turn()
 
     def teardown(self) -> None:
-        """However it went, a hub that takes everything gets everything: each event of the station, and each reading."""
-        self.connect(up=True)
+        """However it went, a hub that takes everything from now on gets everything: each event, and each reading."""
+        self.unacknowledged.clear()
+        if not self.up:
+            self.connect(up=True)
         for _ in range(600):
             self.clock.advance(1.0)
             self.turn()
-            if not self.unacknowledged:
-                break
             for topic, seqs in self.unacknowledged:
                 self.ack(topic, seqs)
             self.unacknowledged.clear()
+            if self.acked == set(self.kinds) and self.acked_readings == set(range(1, self.readings + 1)):
+                break
         assert self.acked == set(self.kinds)
         assert self.acked_readings == set(range(1, self.readings + 1))
         assert {seq for first, last in self.gone for seq in range(first, last + 1)} <= self.lost
