@@ -15,7 +15,9 @@ class AccessReportQuery(Given):
 
     days: Days = 7
     station: StationFilter | None = None
-    via: Literal["face", "pass", "pin"] | None = Field(default=None, description="Only by this way in.")
+    via: Literal["face", "pass", "pin", "held_open"] | None = Field(
+        default=None, description="Only by this way in."
+    )
 
 
 class AccessCellAnswer(Answer):

@@ -163,6 +163,16 @@ class StationAnswer(Answer):
     open_alerts: int
 
 
+class StorageAnswer(Answer):
+    """The station's own disk, as its last heartbeat told."""
+
+    state: str = Field(description="`ok`, `low`, `full` or `read_only`.")
+    free_bytes: int
+    written_bytes_day: int | None = Field(description="To the card in 24 hours; null while it is not known.")
+    events_lost: int = Field(description="By the station's own count, of its present store.")
+    readings_lost: int
+
+
 class StationDetailAnswer(StationAnswer):
     """A station with its equipment."""
 
@@ -175,6 +185,7 @@ class StationDetailAnswer(StationAnswer):
     backlog: int = Field(description="Events and readings that wait at the station.")
     backlog_age_s: float
     rejected: dict[str, int] = Field(description="Payloads the station refused since its boot, by reason.")
+    storage: StorageAnswer | None = Field(description="Null before the first heartbeat.")
 
 
 class EventAnswer(Answer):

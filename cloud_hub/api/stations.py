@@ -14,6 +14,7 @@ from cloud_hub.api.schemas import (
     StationPage,
     StationPath,
     StationsQuery,
+    StorageAnswer,
 )
 from cloud_hub.models import StationStatus
 from cloud_hub.models.access import Role
@@ -55,8 +56,19 @@ def _detail(view: StationView) -> StationDetailAnswer:
             "backlog": status.backlog if status else 0,
             "backlog_age_s": status.backlog_age_s if status else 0.0,
             "rejected": status.rejected if status else {},
+            "storage": StorageAnswer.model_validate(_storage(status)) if status and status.storage else None,
         }
     )
+
+
+def _storage(status: StationStatus) -> dict[str, object]:
+    return {
+        "state": status.storage,
+        "free_bytes": status.free_bytes,
+        "written_bytes_day": status.written_bytes_day,
+        "events_lost": status.events_lost,
+        "readings_lost": status.readings_lost,
+    }
 
 
 def _fields(view: StationView) -> dict[str, object]:

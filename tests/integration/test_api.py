@@ -120,6 +120,13 @@ def test_one_station_comes_with_its_equipment(program: Program) -> None:
     assert station["cameras"] == {"entrance": "lost"}
     assert (station["backlog"], station["clock"], station["liveness"]) == (42, "unsynced", "off")
     assert [sensor["name"] for sensor in station["sensors"]] == ["co2", "humidity", "temperature"]
+    assert station["storage"] == {
+        "state": "low",
+        "free_bytes": 40_000_000,
+        "written_bytes_day": None,
+        "events_lost": 3,
+        "readings_lost": 0,
+    }
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from cloud_hub.reports import access
 from cloud_hub.stations import queries as stations
 
 _SPANS: Final = (1, 7, 30, 92)
-_WAYS: Final = ("face", "pass", "pin")
+_WAYS: Final = ("face", "pass", "pin", "held_open")
 _COLUMNS: Final = ("station", "hour", "light", "via", "decisions", "granted", "rejected", "ambiguous")
 
 
