@@ -33,6 +33,7 @@ class Boots:
     def __init__(self) -> None:
         self._known: dict[str, dict[str, Relation | None]] = {}
         self._changed: set[Boot] = set()
+        self._sworn: set[Boot] = set()
 
     def load(self, session: Session, wanted: Iterable[Boot]) -> None:
         """Read what is not in memory, in one query."""
@@ -49,6 +50,12 @@ class Boots:
             knots = [(int(mono_ms), int(at_us)) for mono_ms, at_us in row.knots]
             relation = Relation(Dated(row.source), knots, signed=row.signed, changed=False)
             self._known[row.station_id][row.boot_id] = relation
+            if row.signed:
+                self._sworn.add((row.station_id, row.boot_id))
+
+    def sworn(self, station: str, boot: str) -> bool:
+        """A signed message of this boot is committed: once another boot has followed it, it never comes back."""
+        return (station, boot) in self._sworn
 
     def observe(self, station: str, boot: str, mono_ms: int, at: datetime, *, signed: bool) -> Relation:
         """A message that was sent at ``mono_ms`` of this boot has arrived."""
@@ -114,8 +121,10 @@ class Boots:
             known = self._known[station]
             if (relation := known[boot]) is not None:
                 relation.changed = False
+                if relation.signed:
+                    self._sworn.add((station, boot))
         for station in {station for station, _ in self._changed}:
-            self._trim(self._known[station])
+            self._trim(station)
         self._changed.clear()
 
     def forget(self, stations: Sequence[str]) -> None:
@@ -123,12 +132,14 @@ class Boots:
         for station in stations:
             self._known.pop(station, None)
         self._changed = {boot for boot in self._changed if boot[0] in self._known}
+        self._sworn = {boot for boot in self._sworn if boot[0] in self._known}
 
     def _note(self, station: str, boot: str, relation: Relation) -> None:
         if relation.changed:
             self._changed.add((station, boot))
 
-    @staticmethod
-    def _trim(known: dict[str, Relation | None]) -> None:
+    def _trim(self, station: str) -> None:
+        known = self._known[station]
         for boot in list(known)[:-IN_MEMORY]:
             del known[boot]
+            self._sworn.discard((station, boot))

@@ -116,6 +116,9 @@ class Batch:
 
     def _birth(self, birth: wire.Birth, at: datetime) -> None:
         before = self._watch.get(birth.station)
+        if self._is_over(birth, before):
+            self._stored.stale += 1
+            return
         verdict, live = self._watch.birth(birth, at)
         if verdict is not Verdict.BELIEVED:
             self._stored.stale += 1
@@ -147,6 +150,11 @@ class Batch:
             {sensor.name for sensor in birth.sensors},
         )
         self._stored.topics.add(f"station:{birth.station}")
+
+    def _is_over(self, birth: wire.Birth, before: Live) -> bool:
+        """Somebody replays the birth of an earlier boot: believed, it would show a new store and lose orders for ever."""
+        followed = birth.online and before.boot_id not in {None, birth.boot_id}
+        return followed and self._memory.boots.sworn(birth.station, birth.boot_id)
 
     def _heartbeat(self, beat: wire.Heartbeat, at: datetime) -> None:
         before = self._watch.get(beat.station)

@@ -2,7 +2,8 @@
 
 Rules
   1. A birth names the live session ``(boot_id, conn_no)``. Nothing signed earlier than what was last believed is
-     believed again: within a boot the connection's number and the monotonic clock only grow.
+     believed again: within a boot the connection's number and the monotonic clock only grow, and a boot that another has
+     followed never comes back (``handlers``, which knows the boots).
   2. A heartbeat of the live session renews the lease. One of an unknown session is not believed; the station is asked
      for a birth. One of an older session is dropped.
   3. A death notice counts only when it names the live session, so a late one cannot kill the next.

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from cloud_hub.ingest.decoding import Arrival, StationKeys, open_arrival, topic_label
+from cloud_hub.ingest.handlers import Batch
 from cloud_hub.models import Alert, AuditEntry, Door, Event, Reading, Sensor, Station, StationStatus
 from cloud_hub.roster.services import revision, touch
 from firmware_config import wire
@@ -115,6 +116,38 @@ def test_a_birth_announces_doors_and_sensors_and_drops_the_others(
     desk.store(birth(2, doors=[back], lock_kinds={"back": "fail_safe"}, sensors=[]))
     assert [(row.id, row.lock_kind) for row in rows(sessions, Door)] == [("back", "fail_safe")]
     assert rows(sessions, Sensor) == []
+
+
+def test_the_birth_of_a_boot_that_another_has_followed_is_never_believed_again(
+    desk: Desk, sessions: sessionmaker[Session]
+) -> None:
+    old = birth(1, boot_id="a" * 32, install_id="1" * 32)
+    desk.store(old)
+    desk.store(birth(2, boot_id="b" * 32, install_id="2" * 32))
+    assert desk.store(old).stale == 1
+    (status,) = rows(sessions, StationStatus)
+    assert (status.boot_id, status.install_id) == ("b" * 32, "2" * 32)
+    replaced = [row for row in rows(sessions, AuditEntry) if row.action == "station:store:replaced"]
+    assert len(replaced) == 1
+
+
+def test_a_new_boots_birth_is_believed_although_its_first_transaction_failed(
+    desk: Desk, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.store(birth(1, boot_id="a" * 32))
+    new = birth(2, boot_id="b" * 32)
+    monkeypatch.setattr(Batch, "_write_alerts", _fail)
+    with pytest.raises(OSError, match="disk"):
+        desk.store(new)
+    desk.memory.drop()
+    monkeypatch.undo()
+    assert desk.store(new).stale == 0
+    (status,) = rows(sessions, StationStatus)
+    assert status.boot_id == "b" * 32
+
+
+def _fail(_batch: Batch) -> None:
+    raise OSError("the disk does not answer")
 
 
 def test_readings_are_stored_once_and_the_newest_is_shown(
