@@ -151,7 +151,8 @@ def _pulled(now: Round, cable: Cable, *, wait: bool) -> None:
     site.await_quiet()
     now.hold("1", true=len(site.edges("relay:")) == before, says="a relay moved when the line was back")
     after = site.await_final(_order(site))
-    while after.code == "rate_limited":  # the station counts from an order's arrival, a little later than the hub
+    # the station counts from an order's arrival, a little later than the hub
+    while after.code == "rate_limited":
         after = site.await_final(_order(site))
     moved = len(site.edges("relay:")) > before
     now.hold("1", true=moved, says=f"no order works any more: {after.state} {after.code}")
