@@ -22,6 +22,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from cloud_hub.bridge.hub_clock import uptime_s
 from cloud_hub.bridge.in_order import InOrder
 from cloud_hub.ingest.decoding import Arrival
 from cloud_hub.settings import BrokerSettings
@@ -261,7 +262,7 @@ class Link:
                 message.mid,
                 message.qos,
                 number,
-                datetime.now(UTC),
+                uptime_s(),
             )
         )
 

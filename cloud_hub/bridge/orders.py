@@ -213,7 +213,7 @@ class Orders:
     def _challenged(self, arrival: Arrival) -> None:
         label = topic_label(arrival.topic)
         try:
-            received = open_arrival(arrival, self._keys)
+            received = open_arrival(arrival, self._keys, received_at=self._clock())
         except Refused as refusal:
             self._counters.rejected.labels(refusal.reason, label).inc()
             log.info("challenge refused", extra={"topic": arrival.topic, "reason": str(refusal)})

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cloud_hub import migrations, upsert
 from cloud_hub.bell import BRIDGE, PEOPLE, Bell, Ringer
+from cloud_hub.bridge.hub_clock import HubClock
 from cloud_hub.bridge.inbox import Inbox
 from cloud_hub.bridge.mqtt import Link
 from cloud_hub.bridge.orders import Orders
@@ -99,7 +100,7 @@ class Bridge:
             rosters=self._reported,
             people_changed=self._rosters.look,
             replicas_came=self._replicas.look,
-            clock=utc_now,
+            clock=HubClock(),
         )
         self._listener = threading.Thread(target=self._listen, name="bell", daemon=True)
 

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from sqlalchemy import select
@@ -23,6 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 from cloud_hub.bell import WEB, Ringer
+from cloud_hub.bridge.hub_clock import HubClock
 from cloud_hub.bridge.inbox import Inbox
 from cloud_hub.bridge.mqtt import Link
 from cloud_hub.commands.signer import OrderSigner
@@ -84,7 +85,7 @@ class Writer:
         rosters: Callable[[dict[str, int | None]], None],
         people_changed: Callable[[], None],
         replicas_came: Callable[[], None],
-        clock: Callable[[], datetime],
+        clock: HubClock,
     ) -> None:
         """Prepare.
 
@@ -101,7 +102,7 @@ class Writer:
             rosters: told which rosters stations have, after the commit.
             people_changed: told after the commit that rosters may have changed.
             replicas_came: told after the commit that there are sealed templates to be sent on.
-            clock: aware UTC now.
+            clock: of this process.
         """
         self._sessions = sessions
         self._inbox = inbox
@@ -121,6 +122,8 @@ class Writer:
         self._reload = threading.Event()
         self._asked_s: dict[str, float] = {}
         self._echoed_s: dict[str, float] = {}
+        self._connected_at: datetime | None = None
+        self._set_since = timedelta()
         self._greeted: set[str] = set()
         self._connection = 0
         self.storing = True
@@ -150,7 +153,7 @@ class Writer:
                 if self._reload.is_set():
                     self._reload.clear()
                     self._memory.forget(self._insist(self._keys.refresh))
-                self._watch.connected(self._link.connected_at)
+                self._watch.connected(self._heard_since())
                 self.handle(arrivals)
         except _Stopped:
             log.warning("stopped with messages not stored and not acknowledged")
@@ -158,12 +161,23 @@ class Writer:
             log.exception("writer died")
             raise
 
+    def _heard_since(self) -> datetime | None:
+        """When the connection to the broker began, by the wall clock as it is set now."""
+        if self._connected_at != (connected_at := self._link.connected_at):
+            self._connected_at, self._set_since = connected_at, timedelta()
+        return None if connected_at is None else connected_at + self._set_since
+
     def handle(self, arrivals: Sequence[Arrival]) -> None:
         """Store one batch, however often it takes, and acknowledge it."""
         started_s = time.perf_counter()
+        if set_by := self._clock.set_by():
+            log.warning("the hub's clock was set", extra={"seconds": set_by.total_seconds()})
+            self._memory.boots.clock_was_set(set_by)
+            self._watch.clock_was_set(set_by)
+            self._set_since += set_by
         self._load_keys(arrivals)
         good = self._open(arrivals)
-        stored = self._store_all(good) if good or self._watch.due(self._clock()) else []
+        stored = self._store_all(good) if good or self._watch.due(self._clock.now()) else []
         crashpoint.here("bridge.batch.committed")
         self._link.acknowledge(arrivals)
         crashpoint.here("bridge.batch.puback")
@@ -196,7 +210,7 @@ class Writer:
         named = {station for arrival in arrivals if (station := station_of(arrival)) is not None}
         missing = {station for station in named if self._keys.get(station) is None}
         if missing:
-            self._insist(lambda session: self._keys.load(session, missing, now=self._clock()))
+            self._insist(lambda session: self._keys.load(session, missing, now=self._clock.now()))
 
     def _open(self, arrivals: Sequence[Arrival]) -> list[Received]:
         good: list[Received] = []
@@ -205,7 +219,7 @@ class Writer:
             if arrival.topic.endswith(CHALLENGE_TAIL):
                 continue  # the orders thread has it; here it only waits for its turn to be acknowledged
             try:
-                good.append(open_arrival(arrival, self._keys))
+                good.append(open_arrival(arrival, self._keys, received_at=self._clock.at(arrival.came_s)))
             except Refused as refusal:
                 self._reject(arrival.topic, refusal)
             else:
@@ -235,7 +249,7 @@ class Writer:
             return []
 
     def _store(self, session: Session, good: Sequence[Received]) -> Stored:
-        now = self._clock()
+        now = self._clock.now()
         batch = Batch(session, self._memory, now=now)
         batch.take(good)
         batch.turn(self._watch.sweep(now))

@@ -34,6 +34,7 @@ class Boots:
         self._known: dict[str, dict[str, Relation | None]] = {}
         self._changed: set[Boot] = set()
         self._sworn: set[Boot] = set()
+        self._latest: dict[str, str] = {}
 
     def load(self, session: Session, wanted: Iterable[Boot]) -> None:
         """Read what is not in memory, in one query."""
@@ -59,6 +60,7 @@ class Boots:
 
     def observe(self, station: str, boot: str, mono_ms: int, at: datetime, *, signed: bool) -> Relation:
         """A message that was sent at ``mono_ms`` of this boot has arrived."""
+        self._latest[station] = boot
         known = self._known.setdefault(station, {})
         relation = known.get(boot)
         if relation is None or relation.source is not Dated.LIVE:
@@ -67,6 +69,14 @@ class Boots:
             relation.observe(mono_ms, at, signed=signed)
         self._note(station, boot, relation)
         return relation
+
+    def clock_was_set(self, by: timedelta) -> None:
+        """The hub's own clock: every station that is heard now is related to it anew. Earlier boots stay as they were."""
+        for station, boot in self._latest.items():
+            relation = self._known.get(station, {}).get(boot)
+            if relation is not None and relation.source is Dated.LIVE:
+                relation.shift(by // timedelta(microseconds=1))
+                self._note(station, boot, relation)
 
     def relations(self, batch: wire.EventBatch | wire.TelemetryBatch, at: datetime) -> dict[str, Relation]:
         """By boot, what dates the items of a batch."""
@@ -131,6 +141,7 @@ class Boots:
         """They are no longer served."""
         for station in stations:
             self._known.pop(station, None)
+            self._latest.pop(station, None)
         self._changed = {boot for boot in self._changed if boot[0] in self._known}
         self._sworn = {boot for boot in self._sworn if boot[0] in self._known}
 

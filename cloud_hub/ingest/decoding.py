@@ -57,6 +57,7 @@ class Arrival:
 
     Attributes:
         connection: counts the bridge's connections; a PUBACK belongs on the one it came on.
+        came_s: by a clock that nobody can set: the wall clock may be set while it waits.
     """
 
     topic: str
@@ -65,7 +66,7 @@ class Arrival:
     mid: int
     qos: int
     connection: int
-    received_at: datetime
+    came_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +127,13 @@ def station_of(arrival: Arrival) -> str | None:
     return None if parsed is None else parsed[0]
 
 
-def open_arrival(arrival: Arrival, keys: StationKeys) -> Received:
+def open_arrival(arrival: Arrival, keys: StationKeys, *, received_at: datetime) -> Received:
     """Check topic, station, size, shape and signature, in this order.
+
+    Args:
+        arrival: as it came.
+        keys: of the stations in service.
+        received_at: when it came, by the wall clock.
 
     Raises:
         Refused: with the reason; those of ``firmware_config.signing`` and ``unknown_topic``, ``retained``,
@@ -144,7 +150,7 @@ def open_arrival(arrival: Arrival, keys: StationKeys) -> Received:
     payload = arrival.payload
     if (signed_as := _SIGNED_AS.get(kind)) is not None:
         payload = verifier.open(payload, kind=signed_as)
-    return Received(station, decode(payload, kind, station=station), arrival.received_at)
+    return Received(station, decode(payload, kind, station=station), received_at)
 
 
 def topic_label(topic: str) -> str:

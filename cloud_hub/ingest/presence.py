@@ -11,6 +11,7 @@ Rules
      and after a reconnect everybody has a whole lease to be heard again.
   5. Offline for ``silent_alert_s``: somebody is told, once, but not within ``start_grace_s`` of the start, nor of the
      moment at which the bridge could hear again: whoever lost the same broker needs that long to come back.
+  6. When the hub's clock is set, all of this keeps its distance from it (``clock_was_set``).
 """
 
 import heapq
@@ -26,7 +27,7 @@ from firmware_config.wire import Birth, Heartbeat
 _SHORTEST_INTERVAL_S: Final = 0.1
 _LONGEST_INTERVAL_S: Final = 3_600.0
 _SECOND: Final = timedelta(seconds=1)
-_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LONG_AGO: Final = datetime(1900, 1, 1, tzinfo=UTC)
 
 
 class Verdict(Enum):
@@ -111,6 +112,18 @@ class Watch:
         for live in self._lives.values():
             if live.presence is Presence.UNKNOWN:
                 self._queue(live)
+
+    def clock_was_set(self, by: timedelta) -> None:
+        """The hub's own clock: leases and waits go on for as long as they had left. Between transactions only."""
+        self._quiet_until += by
+        if self._heard_since is not None:
+            self._heard_since += by
+        for live in self._lives.values():
+            heard = None if live.heartbeat_at is None else live.heartbeat_at + by
+            moved = replace(live, since=live.since + by, heartbeat_at=heard, alarmed_at=live.alarmed_at + by)
+            self._lives[live.station] = moved
+        self._due = [(due + by, station) for due, station in self._due]
+        self._queued = {station: due + by for station, due in self._queued.items()}
 
     def get(self, station: str) -> Live:
         """What is known now, tried changes included."""

@@ -11,7 +11,9 @@ Rules
      estimate, and says so.
   3. Nothing happened after it was received; only where the hub's own clock was set back by less than ``STEP_US`` since,
      the order counts for more.
-  4. Events are not signed: they may make a boot's first relation, and move it by no more than ``UNSIGNED_US``.
+  4. The hub's process sees its own clock being set (``Relation.shift``); rule 1 finds out alone, but needs a minute to
+     tell a clock that was set forward from messages that are late.
+  5. Events are not signed: they may make a boot's first relation, and move it by no more than ``UNSIGNED_US``.
 """
 
 from bisect import bisect_right
@@ -117,6 +119,11 @@ class Relation:
             self._slow_us = late_us if self._slow_us is None else min(self._slow_us, late_us)
             if mono_ms - self._good_ms >= WINDOW_MS:
                 self._bend(mono_ms, received_us - late_us + self._slow_us)
+
+    def shift(self, by_us: int) -> None:
+        """The hub's clock was set by so much: what is dated from now on follows it, what was dated stays."""
+        last_ms, last_us = self.knots[-1]
+        self._restart(last_ms, last_us + by_us)
 
     def _hurry(self, mono_ms: int, received_us: int) -> None:
         """It arrived before it was sent: the relation is too late by that much, or the hub's clock was set back."""

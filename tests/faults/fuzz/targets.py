@@ -196,7 +196,7 @@ def _hub() -> list[Target]:
     samples, keys = _samples(), _Keys()
 
     def open_(topic: Topic, payload: bytes) -> object:
-        return open_arrival(Arrival(topic.of(STATION), payload, False, 1, 1, 1, AT), keys)
+        return open_arrival(Arrival(topic.of(STATION), payload, False, 1, 1, 1, 0.0), keys, received_at=AT)
 
     return [
         target

@@ -14,6 +14,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_hub import migrations
+from cloud_hub.bridge.hub_clock import HubClock
 from cloud_hub.bridge.inbox import Inbox
 from cloud_hub.bridge.service import _COUNTERS
 from cloud_hub.bridge.writer import Writer
@@ -104,6 +105,9 @@ class EventHub:
     def now(self) -> datetime:
         return NOON + timedelta(milliseconds=self._ledger.now_ms)
 
+    def _uptime_s(self) -> float:
+        return self._ledger.now_ms / 1000
+
     def start(self) -> None:
         """A bridge begins with what the database knows."""
         self.dies_at = None
@@ -113,7 +117,7 @@ class EventHub:
         self.writer = type(self).made(
             sessions=make_sessions(self._engine), inbox=Inbox(), link=cast("Link", self), keys=StationKeys(),
             watch=watch, signer=self._signer, ringer=cast("Any", _Nobody()), counters=_COUNTERS, heard=_quiet,
-            rosters=_quiet, people_changed=_quiet, replicas_came=_quiet, clock=lambda: self.now,
+            rosters=_quiet, people_changed=_quiet, replicas_came=_quiet, clock=HubClock(lambda: self.now, self._uptime_s),
         )  # fmt: skip
         self.writer._restore()
         self.alive = True
@@ -152,7 +156,7 @@ class EventHub:
     def deliver(self, letters: Sequence[tuple[Topic, bytes]]) -> bool:
         """One batch of the writer; False when the broker was not told that it arrived."""
         arrivals = [
-            Arrival(topic.of(STATION), payload, retain=False, mid=mid, qos=1, connection=1, received_at=self.now)
+            Arrival(topic.of(STATION), payload, retain=False, mid=mid, qos=1, connection=1, came_s=self._uptime_s())
             for mid, (topic, payload) in enumerate(letters)
         ]  # fmt: skip
         self.acknowledged.clear()

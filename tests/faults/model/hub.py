@@ -225,9 +225,9 @@ class ModelHub:
         if isinstance(body, Birth | Heartbeat):
             self._heard(body)
             return
-        arrival = Arrival(letter.topic.of(letter.station), body, letter.retain, 0, 1, 1, self.now)
+        arrival = Arrival(letter.topic.of(letter.station), body, letter.retain, 0, 1, 1, 0.0)
         try:
-            found = open_arrival(arrival, self._keys).body
+            found = open_arrival(arrival, self._keys, received_at=self.now).body
         except Refused as refused:
             self._tally[f"hub refused {refused.reason}"] += 1
             return

@@ -21,7 +21,7 @@ ALARM = [EventKind.DOOR_FORCED]
 
 
 def arrival(topic: Topic, payload: bytes = b"{}", *, mid: int = 1) -> Arrival:
-    return Arrival(topic.of(STATION), payload, retain=False, mid=mid, qos=1, connection=1, received_at=NOW)
+    return Arrival(topic.of(STATION), payload, retain=False, mid=mid, qos=1, connection=1, came_s=0.0)
 
 
 def events(kinds: Sequence[EventKind], *, mid: int = 1) -> Arrival:
