@@ -35,14 +35,14 @@ def test_a_disk_is_shown_as_the_station_says_it_is(furnished: Office) -> None:
 
 
 def test_a_station_that_never_said_how_its_disk_is_is_not_called_well(furnished: Office) -> None:
-    words = show(furnished)
+    words = show(furnished, storage="")
     assert "可写入" not in words
 
 
 def test_missing_and_lost_events_are_named(furnished: Office) -> None:
     row = {"station_id": NORTH, "high": 90, "lost_count": 4, "updated_at": furnished.clock()}
     furnished.add(EventStream(install_id=INSTALL, missing=[[5, 7]], lost=[[10, 12], [20, 20]], **row))
-    words = show(furnished)
+    words = show(furnished, storage="")
     assert "缺失 3 条，已要求重发" in words
     assert "丢失 4 条" in words
     with furnished.sessions.begin() as session:
