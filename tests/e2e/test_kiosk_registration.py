@@ -156,7 +156,7 @@ def test_registration_entry_withdrawal_and_then_a_stranger(page: Page, agent: Ag
     agent.do(op="show", image=str(worker_picture()), seconds=60)
     agent.wait_until(lambda: pulses(agent) == before + 1, within_s=60)
     expect(page.locator("#sign")).to_have_attribute("data-state", "unlocked")
-    assert events(agent, "access.granted")[-1]["person"] == person
+    agent.wait_until(lambda: events(agent, "access.granted")[-1]["person"] == person, within_s=60)
     agent.do(op="clear")
 
     page.locator("[data-go=withdraw]").click()
