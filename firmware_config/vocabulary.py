@@ -40,6 +40,7 @@ class EventKind(StrEnum):
     CLOCK_SYNCED = "clock.synced"
     CLOCK_STEPPED = "clock.stepped"
     EVENTS_LOST = "events.lost"
+    EVENT_REPEATED = "event.repeated"
     LINK_REBUILT = "link.rebuilt"
     STORAGE_DAMAGED = "storage.damaged"
     STORAGE_FULL = "storage.full"

@@ -160,6 +160,7 @@ EVENT_KINDS: Final[dict[str, str]] = {
     EventKind.CLOCK_SYNCED: mark("Clock synchronised"),
     EventKind.CLOCK_STEPPED: mark("Clock jumped"),
     EventKind.EVENTS_LOST: mark("Events lost"),
+    EventKind.EVENT_REPEATED: mark("Saved from a damaged file, known already"),
     EventKind.LINK_REBUILT: mark("Connection built anew"),
     EventKind.STORAGE_DAMAGED: mark("A damaged file was set aside"),
     EventKind.STORAGE_FULL: mark("Disk full: remote opening refused"),

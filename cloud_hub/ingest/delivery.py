@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from cloud_hub.ingest import people, timing
+from cloud_hub.ingest import people, salvaged, timing
 from cloud_hub.ingest.gaps import Span, Store
 from cloud_hub.ingest.memory import Memory
 from cloud_hub.ingest.rows import Name, Row, Rows, insert_new
@@ -96,7 +96,9 @@ class Delivery:
                 }
 
     def write_events(self, session: Session, *, now: datetime) -> set[Name]:
-        """What is not there yet. Returns the names of those."""
+        """What is not there yet. Returns the names of those that tell something new."""
+        repeated = salvaged.repeats(session, self._events)
+        self._events |= repeated
         new = insert_new(session, Event, list(self._events.values()))
         self._stored.events += len(new)
         self._stored.duplicates += len(self._events) - len(new)
@@ -104,7 +106,7 @@ class Delivery:
         for store, events in self._came.items():
             if events:
                 self._memory.streams.came(store, list(events.values()), now)
-        return new
+        return new - repeated.keys()
 
     def words(self, new: set[Name]) -> list[people.Word]:
         """What new events say of people. Late or not: what somebody agreed to holds from when the hub hears of it."""

@@ -1,7 +1,7 @@
 """What can still be believed in a file that was set aside: rows whose checksum is right, moved into the new one (D5).
 
-An event gets a new number, because the new file has a new ``install_id``; its data names the old one, so that people can
-see when the hub had it before. Orders keep their ``cmd_id``: what was begun or answered is not begun again.
+An event gets a new number, because the new file has a new ``install_id``; its data names the old one, so that the
+hub can tell what it had before. Orders keep their ``cmd_id``: what was begun or answered is not begun again.
 """
 
 import logging
@@ -23,6 +23,9 @@ from station_agent.store.sums import Summed, row_sum
 _LOG = logging.getLogger(__name__)
 
 _MODE: Final = DOOR_MODE.columns.index("mode")
+
+_PLACES: Final = 8
+"""Names of one event, newest last, when files are damaged again and again."""
 
 LIMIT_S: Final = 5.0
 """Longest reading: the doors wait for it."""
@@ -104,7 +107,9 @@ def restore_events(connection: sqlite3.Connection, found: Salvaged) -> None:
     """A job: events under new numbers, with their own stamps."""
     first = event_rows.newest(connection) + 1
     for seq, event in enumerate(found.events, start=first):
-        data = event.data | {"salvaged": f"{found.install_id}:{event.seq}"}
+        earlier = event.data.get("salvaged")  # of ``storage.damaged`` it is a count
+        places = [*(earlier.split() if isinstance(earlier, str) else []), f"{found.install_id}:{event.seq}"]
+        data = event.data | {"salvaged": " ".join(places[-_PLACES:])}
         event_rows.keep(connection, msgspec.structs.replace(event, seq=seq, data=data))
 
 

@@ -102,7 +102,8 @@ class Scene:
 
     def must(self, condition: object, what: str) -> None:
         if not condition:
-            self.violations.append(f"22 {what}")
+            last = self.rig.commands()[-1:]
+            self.violations.append(f"22 {what}; last order {[(row.id, row.state, row.code) for row in last]}")
 
 
 def unsynced(scene: Scene, name: str, door: str) -> None:

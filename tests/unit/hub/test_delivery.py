@@ -269,3 +269,59 @@ def test_hostile_order_and_repeats_give_each_event_once_and_each_alert_once(
     for start in range(0, len(made), 200):
         assert desk.store(events(*made[start : start + 200])).events == 0
     assert desk.memory.streams.get((STATION, INSTALL)).missing == 0
+
+
+def test_what_a_station_saved_of_a_damaged_file_counts_once(
+    desk: Desk, sessions: sessionmaker[Session]
+) -> None:
+    """The hub had 1 and 2 already, 2 was saved in two files in turn, and 3 it had not."""
+    new, newer = "2" * 32, "3" * 32
+    desk.store(events(event(1, EventKind.DOOR_OPENED), event(2, EventKind.DOOR_FORCED)))
+    saved = [
+        event(seq, EventKind.DOOR_FORCED, data={"door": "main", "salvaged": f"{INSTALL}:{seq}"})
+        for seq in (1, 2, 3)
+    ]
+    stored = desk.store(events(*saved, install_id=new))
+    twice = [
+        event(1, EventKind.DOOR_FORCED, data={"door": "main", "salvaged": f"{INSTALL}:2 {new}:2"}),
+        event(2, EventKind.DOOR_FORCED, data={"door": "main", "salvaged": f"{INSTALL}:4 {new}:4"}),
+    ]
+    desk.store(events(*twice, install_id=newer))
+    kinds = {(row.install_id, row.seq): row.kind for row in rows(sessions, Event)}
+    assert kinds == {
+        (INSTALL, 1): "door.opened", (INSTALL, 2): "door.forced",
+        (new, 1): "event.repeated", (new, 2): "event.repeated", (new, 3): "door.forced",
+        (newer, 1): "event.repeated", (newer, 2): "door.forced",
+    }  # fmt: skip
+    assert [alert.count for alert in rows(sessions, Alert)] == [3]
+    assert {seq for receipt in stored.receipts.values() for seq in receipt.events} == {1, 2, 3}
+    (note,) = [row for row in rows(sessions, Event) if (row.install_id, row.seq) == (new, 2)]
+    assert note.data == {"salvaged": f"{INSTALL}:2", "kind": "door.forced"}
+    assert all(desk.memory.streams.get((STATION, one)).missing == 0 for one in (new, newer))
+
+
+def test_a_copy_that_comes_with_its_original_is_the_copy(desk: Desk, sessions: sessionmaker[Session]) -> None:
+    saved = event(7, EventKind.DOOR_OPENED, data={"door": "main", "salvaged": f"{INSTALL}:1"})
+    desk.store(events(event(1, EventKind.DOOR_OPENED)), events(saved, install_id="2" * 32))
+    assert sorted((row.seq, row.kind) for row in rows(sessions, Event)) == [
+        (1, "door.opened"), (7, "event.repeated"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param("?:1", id="name-of-the-file-lost"),
+        pytest.param(f"{'2' * 32}:5", id="itself"),
+        pytest.param(7, id="no-text"),
+        pytest.param(f":1 {INSTALL} {INSTALL}: {INSTALL}:-1 {INSTALL}:{'9' * 40}", id="no-places"),
+        pytest.param(" ".join([f"{INSTALL}:1", *("x:1" for _ in range(8))]), id="too-many"),
+    ],
+)
+def test_what_may_be_new_is_never_taken_for_a_copy(
+    desk: Desk, sessions: sessionmaker[Session], said: object
+) -> None:
+    desk.store(events(event(1, EventKind.DOOR_OPENED)))
+    saved = event(5, EventKind.DOOR_OPENED, data={"door": "main", "salvaged": said})
+    desk.store(events(saved, install_id="2" * 32))
+    assert [row.kind for row in rows(sessions, Event)] == ["door.opened", "door.opened"]

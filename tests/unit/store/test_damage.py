@@ -227,6 +227,26 @@ def test_rows_that_are_sound_are_moved_into_the_new_file(truth: Truth, tmp_path:
     store.close()
 
 
+def test_what_is_saved_twice_names_both_files(truth: Truth, tmp_path: Path) -> None:
+    """The hub may have had it under either name."""
+    folder = tmp_path / "data"
+    shutil.copytree(truth.newer, folder)
+    names = []
+    for seed in (4, 5):
+        checkpoint(folder)
+        flip_in_a_row(folder / "safety.db", truth.older, Random(seed))  # noqa: S311
+        store = open_store(folder)
+        assert store.set_aside
+        assert store.barrier(10)
+        names.append(store.install_id)
+        found = events_of(store)
+        store.close()
+    places = [str(event.data["salvaged"]).split() for event in found.values() if "salvaged" in event.data]
+    both = [[place.rpartition(":")[0] for place in each] for each in places if len(each) > 1]
+    assert len(both) >= len(truth.waiting) - 2
+    assert {tuple(each) for each in both} == {(truth.install_id, names[0])}
+
+
 def test_a_row_that_rots_while_running_is_never_sent_and_is_told(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     for number in range(3):
