@@ -100,8 +100,16 @@ class Link:
         """Give this connection up and make a new one."""
         self._down.set()
 
-    def publish(self, topic: Topic, station: str, payload: bytes) -> int | None:
+    def publish(
+        self, topic: Topic, station: str, payload: bytes, *, correlation: str | None = None
+    ) -> int | None:
         """Send to one station.
+
+        Args:
+            topic: with its quality of service, retain flag and expiry.
+            station: whose topic it is.
+            payload: encoded and, where the topic asks for it, signed.
+            correlation: id of the order that it is about (safety.md C6).
 
         Returns:
             The message id, or None while there is no connection.
@@ -115,7 +123,7 @@ class Link:
             payload,
             qos=channel.qos,
             retain=channel.retain,
-            properties=_EXPIRIES.get(topic),
+            properties=_properties(channel.expiry_s, correlation),
         )
         return info.mid if info.rc == paho.MQTT_ERR_SUCCESS else None
 
@@ -292,13 +300,15 @@ def _connect_properties() -> Properties:
     return properties
 
 
-def _expiry(seconds: int) -> Properties:
+def _properties(expiry_s: int | None, correlation: str | None) -> Properties | None:
+    if expiry_s is None and correlation is None:
+        return None
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # as above
-    properties.MessageExpiryInterval = seconds
+    if expiry_s is not None:
+        properties.MessageExpiryInterval = expiry_s
+    if correlation is not None:
+        properties.CorrelationData = correlation.encode()
     return properties
 
 
 _CONNECT: Final = _connect_properties()
-_EXPIRIES: Final = {
-    topic: _expiry(topic.value.expiry_s) for topic in Topic if topic.value.expiry_s is not None
-}

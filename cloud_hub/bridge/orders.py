@@ -201,7 +201,9 @@ class Orders:
             duration_s=command.duration_s,
             issued_ms=int(now.timestamp() * 1000),
         )
-        mid = self._link.publish(Topic.REQUEST, order.station, self._signer.order(order))
+        mid = self._link.publish(
+            Topic.REQUEST, order.station, self._signer.order(order), correlation=order.cmd_id
+        )
         if mid is None:
             return "no_broker"
         crashpoint.here("bridge.request.sent")
@@ -246,7 +248,7 @@ class Orders:
             crashpoint.here("bridge.authorised.before_commit")
         if verdict is S.AUTHORISED:
             crashpoint.here("bridge.authorised.committed")
-            self._link.publish(Topic.GO, order.station, go)
+            self._link.publish(Topic.GO, order.station, go, correlation=order.cmd_id)
             crashpoint.here("bridge.go.sent")
             self._counters.unlock_s.observe((self._clock() - carried.requested_at).total_seconds())
         elif verdict is not None:
@@ -324,7 +326,9 @@ class Orders:
             if now_s - self._asked_s.get(command.id, -ASK_EVERY_S) >= ASK_EVERY_S:
                 self._asked_s[command.id] = now_s
                 ask = Ask(station=command.station_id, what="result", cmd_id=command.id)
-                self._link.publish(Topic.REQUEST, command.station_id, self._signer.ask(ask))
+                self._link.publish(
+                    Topic.REQUEST, command.station_id, self._signer.ask(ask), correlation=command.id
+                )
                 asked.append(command.id)
         if asked:
             with self._sessions.begin() as session:

@@ -14,6 +14,7 @@ from cloud_hub.models import (
     StationStatus,
     User,
 )
+from firmware_config.topics import Topic
 from firmware_config.vocabulary import EventKind, Outcome
 from firmware_config.wire import Ask, Go, Order
 from tests.support.bridge import BACKENDS, Field, MakeField
@@ -42,6 +43,8 @@ def test_the_door_opens_and_the_story_is_complete(field: Field) -> None:
     assert command.final
     assert command.evidence["opened_mono_ms"] == 1_800
     assert field.hops(command_id) == ["REQUESTED", "SENT", "CHALLENGED", "AUTHORISED", "PULSING", "OPENED"]
+    ways = (Topic.REQUEST.of(station.id), Topic.GO.of(station.id))
+    assert station.correlated == [(way, command_id) for way in ways]
     actions = [entry.action for entry in field.all(AuditEntry) if entry.target == command_id]
     assert actions == ["door:unlock:authorised", "door:unlock:opened"]
     wait_for(lambda: station.acknowledged("results") == [command_id])

@@ -83,6 +83,7 @@ class ScriptedStation:
         self.cameras: dict[str, str] = {"front": "ok"}
         self.acks: list[Ack] = []
         self.orders: list[Order] = []
+        self.correlated: list[tuple[str, str]] = []
         self.gos: list[Go] = []
         self.asks: list[Ask] = []
         self.liveness = "both"
@@ -276,6 +277,8 @@ class ScriptedStation:
 
     def _heard(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
         payload = bytes(message.payload)
+        if (correlation := getattr(message.properties, "CorrelationData", None)) is not None:
+            self.correlated.append((message.topic, bytes(correlation).decode()))
         if message.topic == Topic.ACK.of(self.id):
             self.acks.append(decode(payload, Ack, station=self.id))
         elif message.topic == Topic.GO.of(self.id):
