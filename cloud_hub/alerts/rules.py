@@ -147,6 +147,7 @@ NO_ALERT: Final = frozenset(
         EventKind.DOOR_MODE_CHANGED,
         EventKind.CLOCK_SYNCED,
         EventKind.CLOCK_STEPPED,
+        EventKind.EVENT_REPEATED,
         EventKind.LINK_REBUILT,
     }
 )
