@@ -20,6 +20,8 @@ _MOST_PLACES: Final = 8
 """Of one event: a file that is damaged again and again has other troubles."""
 _MOST_DIGITS: Final = 18
 """Below 2**63, the largest that a database takes."""
+_AT_ONCE: Final = 1_000
+"""Places in one question: a database takes so many values and no more (SQLite 32,766, PostgreSQL 65,535)."""
 
 
 def repeats(session: Session, rows: Mapping[Name, Row]) -> dict[Name, Row]:
@@ -46,11 +48,14 @@ def repeats(session: Session, rows: Mapping[Name, Row]) -> dict[Name, Row]:
 
 
 def _stored(session: Session, wanted: set[Name]) -> set[Name]:
-    if not wanted:
-        return set()
     key = tuple_(Event.station_id, Event.install_id, Event.seq)
-    query = select(Event.station_id, Event.install_id, Event.seq).where(key.in_(sorted(wanted)))
-    return {(station, install, seq) for station, install, seq in session.execute(query)}
+    query = select(Event.station_id, Event.install_id, Event.seq)
+    asked = sorted(wanted)
+    return {
+        (station, install, seq)
+        for first in range(0, len(asked), _AT_ONCE)
+        for station, install, seq in session.execute(query.where(key.in_(asked[first : first + _AT_ONCE])))
+    }
 
 
 def _places(name: Name, data: Mapping[str, Any]) -> set[Name]:

@@ -325,3 +325,21 @@ def test_what_may_be_new_is_never_taken_for_a_copy(
     saved = event(5, EventKind.DOOR_OPENED, data={"door": "main", "salvaged": said})
     desk.store(events(saved, install_id="2" * 32))
     assert [row.kind for row in rows(sessions, Event)] == ["door.opened", "door.opened"]
+
+
+def test_a_whole_file_of_saved_events_is_more_than_one_question(
+    desk: Desk, sessions: sessionmaker[Session]
+) -> None:
+    """More places than a statement may have values."""
+    desk.store(events(event(1, EventKind.DOOR_OPENED), event(9_000, EventKind.DOOR_OPENED)))
+    saved = [
+        event(
+            seq,
+            EventKind.DOOR_OPENED,
+            data={"salvaged": f"{INSTALL}:{seq} {'3' * 32}:{seq} {'4' * 32}:{seq}"},
+        )
+        for seq in range(1, 9_001)
+    ]
+    desk.store(events(*saved, install_id="2" * 32))
+    repeated = [row.seq for row in rows(sessions, Event) if row.kind == "event.repeated"]
+    assert sorted(repeated) == [1, 9_000]
