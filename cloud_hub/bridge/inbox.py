@@ -24,7 +24,8 @@ LINGER_S: Final = 0.02
 
 _EVENTS: Final = f"/{Topic.EVENT.value.tail}"
 _READINGS: Final = f"/{Topic.TELEMETRY.value.tail}"
-_FIRST_KIND: Final = b'"kind":"'
+_FIRST_KIND: Final = b'\\"kind\\":\\"'
+"""As it stands in the text of a signed body."""
 _LONGEST_KIND: Final = 48
 _ALARMS: Final = frozenset(kind.value.encode() for kind in EventKind if lane_of(kind) is Lane.ALARM)
 
@@ -39,7 +40,7 @@ def can_wait(arrival: Arrival) -> bool:
     if not arrival.topic.endswith(_EVENTS):
         return False
     begin = arrival.payload.find(_FIRST_KIND) + len(_FIRST_KIND)
-    return arrival.payload[begin : begin + _LONGEST_KIND].partition(b'"')[0] not in _ALARMS
+    return arrival.payload[begin : begin + _LONGEST_KIND].partition(b"\\")[0] not in _ALARMS
 
 
 class Inbox:

@@ -26,6 +26,7 @@ from cloud_hub.bridge.hub_clock import uptime_s
 from cloud_hub.bridge.in_order import InOrder
 from cloud_hub.ingest.decoding import Arrival
 from cloud_hub.settings import BrokerSettings
+from firmware_config.mqtt_client import WatchedClient
 from firmware_config.topics import HUB_SUBSCRIPTION, Topic
 
 log = logging.getLogger(__name__)
@@ -181,7 +182,7 @@ class Link:
         with self._owing:
             self._number += 1
             self._owed = InOrder()
-        client = paho.Client(
+        client = WatchedClient(
             CallbackAPIVersion.VERSION2,
             client_id=f"yizhan-bridge-{os.urandom(4).hex()}",
             protocol=paho.MQTTv5,
@@ -204,6 +205,7 @@ class Link:
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_publish = self._on_publish
+        client.on_broken = self._on_broken
         return client
 
     def _tls(self) -> ssl.SSLContext:
@@ -252,6 +254,10 @@ class Link:
         if number == self._number:
             self.last_fault = self.last_fault or str(reason)
             self._down.set()
+
+    def _on_broken(self, error: Exception) -> None:
+        self.last_fault = f"unreadable: {error!r}"
+        self._down.set()
 
     def _on_message(self, _client: paho.Client, number: int, message: paho.MQTTMessage) -> None:
         try:

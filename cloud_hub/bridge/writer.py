@@ -38,7 +38,7 @@ from cloud_hub.models.station import Presence
 from firmware_config import crashpoint
 from firmware_config.signing import Refused
 from firmware_config.topics import Topic
-from firmware_config.wire import Ack, Ask, encode
+from firmware_config.wire import Ack, Ask
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Writer:
             link: for acknowledgements and questions.
             keys: of stations; filled here.
             watch: presence; nobody else touches it.
-            signer: signs questions.
+            signer: signs questions and acknowledgements.
             ringer: wakes the pages.
             counters: of this process.
             heard: told which stations gave a sign of life, after the commit.
@@ -297,7 +297,7 @@ class Writer:
         """After the commit: the stations, the counters, the orders thread and the pages."""
         for (station, install), receipt in stored.receipts.items():
             for ack in _acks(station, install, receipt):
-                self._link.publish(Topic.ACK, station, encode(ack))
+                self._acknowledge(ack)
         self._greet(stored.heard)
         self._echo(stored.echoes)
         self._ask_for_births(stored.rebirths)
@@ -322,9 +322,7 @@ class Writer:
             self._greeted.clear()
         for station in heard - self._greeted:
             if install := self._watch.get(station).install_id:
-                self._link.publish(
-                    Topic.ACK, station, encode(Ack(station=station, install_id=install, anew=True))
-                )
+                self._acknowledge(Ack(station=station, install_id=install, anew=True))
                 self._greeted.add(station)
 
     def _echo(self, echoes: dict[str, tuple[str, int]]) -> None:
@@ -333,8 +331,7 @@ class Writer:
         for station, (install, number) in echoes.items():
             if now_s - self._echoed_s.get(station, -ECHO_EVERY_S) >= ECHO_EVERY_S:
                 self._echoed_s[station] = now_s
-                ack = Ack(station=station, install_id=install, echo=number)
-                self._link.publish(Topic.ACK, station, encode(ack))
+                self._acknowledge(Ack(station=station, install_id=install, echo=number))
                 self._ask(Ask(station=station, what="echo", number=number))
 
     def _ask_again(self, resends: list[Resend]) -> None:
@@ -352,6 +349,9 @@ class Writer:
                     last=missing.last,
                 )
             )
+
+    def _acknowledge(self, ack: Ack) -> None:
+        self._link.publish(Topic.ACK, ack.station, self._signer.ack(ack))
 
     def _ask(self, question: Ask) -> None:
         self._link.publish(Topic.REQUEST, question.station, self._signer.ask(question))

@@ -10,7 +10,7 @@ from typing import Final
 
 from cloud_hub.commands.acts import RESTRICTING
 from firmware_config.signing import Signer
-from firmware_config.wire import Act, Ask, Challenge, Go, Order
+from firmware_config.wire import Ack, Act, Ask, Challenge, Go, Order
 
 GO_A_MINUTE: Final = 3
 _MINUTE_S: Final = 60.0
@@ -21,7 +21,7 @@ class SignerRefused(Exception):  # noqa: N818 (a verdict)
 
 
 class OrderSigner:
-    """Seals orders. One thread signs ``go``; ``ask`` may be called from any."""
+    """Seals orders. One thread signs ``go``; ``ask`` and ``ack`` may be called from any."""
 
     def __init__(self, signer: Signer, *, clock: Callable[[], float]) -> None:
         """Start with no orders counted.
@@ -41,6 +41,10 @@ class OrderSigner:
     def ask(self, ask: Ask) -> bytes:
         """Seal a question."""
         return self._signer.seal("ask", ask)
+
+    def ack(self, ack: Ack) -> bytes:
+        """Seal what lets a station forget: a forged one would hide what happened there."""
+        return self._signer.seal("ack", ack)
 
     def go(self, order: Order, challenge: Challenge) -> bytes:
         """Seal the second step of an order, bound to the station's nonce.

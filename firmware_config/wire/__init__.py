@@ -129,11 +129,13 @@ SIGNED: Final[dict[str, type[Message]]] = {
     "roster": RosterPart,
     "erase": Erase,
     "receipt": ErasureReceipt,
+    "event": EventBatch,
+    "ack": Ack,
 }
 """Bodies that only travel inside an ``Envelope``, by its kind."""
 
-PLAIN: Final[dict[str, type[Message]]] = {"event": EventBatch, "telemetry": TelemetryBatch, "ack": Ack}
-"""Bodies that travel bare: whoever forges them opens nothing."""
+PLAIN: Final[dict[str, type[Message]]] = {"telemetry": TelemetryBatch}
+"""Bodies that travel bare: whoever forges a reading opens nothing and hides nothing."""
 
 MessageT = TypeVar("MessageT", bound=Message)
 

@@ -10,6 +10,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from firmware_config.mqtt_client import WatchedClient
 from firmware_config.topics import Topic
 from firmware_config.units import MAX_PAYLOAD_BYTES
 from station_agent.link.access import Access
@@ -40,9 +41,9 @@ class Will:
     payload: bytes
 
 
-def build_client(access: Access, *, client_id: str, will: Will | None) -> Client:
+def build_client(access: Access, *, client_id: str, will: Will | None) -> WatchedClient:
     """A client for one connection, not yet connected."""
-    client = Client(
+    client = WatchedClient(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
         protocol=MQTTProtocolVersion.MQTTv5,
@@ -85,10 +86,14 @@ def subscription(topic: str) -> tuple[str, SubscribeOptions]:
 
 
 def raw_of(message: MQTTMessage) -> Raw:
-    """Take a message out of paho's hands."""
+    """Take a message out of paho's hands. A topic that is no text is nobody's."""
     properties = message.properties
+    try:
+        topic = message.topic
+    except UnicodeDecodeError:
+        topic = "\ufffd"
     return Raw(
-        topic=message.topic,
+        topic=topic,
         payload=bytes(message.payload),
         retain=message.retain,
         response_topic=getattr(properties, "ResponseTopic", None),

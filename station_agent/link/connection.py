@@ -154,28 +154,32 @@ class Connection:
         return info if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
 
     def _run(self) -> None:
-        attempt = 0
+        kicks = failures = 0
         while self._wait_until_allowed():
             began_s = time.monotonic()
+            was_up = False
             try:
-                self._live_once()
+                was_up = self._live_once()
             except Exception:  # noqa: BLE001 (top of a thread: the line is down and is tried again)
                 _LOG.exception("link_failed", extra={"client": self.client_id})
-            if time.monotonic() - began_s >= STABLE_S:
-                attempt = 0
+            if (
+                was_up
+            ):  # a broker that was away for long is forgiven when it is back; one that keeps nobody is not
+                kicks, failures = (kicks + 1 if time.monotonic() - began_s < STABLE_S else 1), 0
+            else:
+                failures += 1
             with self._changed:
                 self._changed.wait_for(
-                    lambda: self._stopping or not self._allowed, pause_s(attempt, self._chance)
+                    lambda: self._stopping or not self._allowed, pause_s(kicks + failures - 1, self._chance)
                 )
-            attempt += 1
 
     def _wait_until_allowed(self) -> bool:
         with self._changed:
             self._changed.wait_for(lambda: self._allowed or self._stopping)
             return not self._stopping
 
-    def _live_once(self) -> None:
-        """Connect, stay until the line is lost, and leave nothing behind."""
+    def _live_once(self) -> bool:
+        """Connect, stay until the line is lost, and leave nothing behind. True when it was up."""
         client = self._new_client()
         with self._changed:
             self._client, self._lost = client, False
@@ -190,11 +194,12 @@ class Connection:
         except (OSError, ValueError) as error:
             self._end()
             self._complain(repr(error))
-            return
+            return False
         client.loop_start()
+        was_up = False
         try:
             with self._changed:
-                self._changed.wait_for(lambda: self._up or self._gone(), ANSWER_S)
+                was_up = self._changed.wait_for(lambda: self._up or self._gone(), ANSWER_S) and self._up
                 self._changed.wait_for(lambda: not self._up or self._gone())
                 leaving = self._up and self._allowed and not self._lost
             if leaving:
@@ -205,6 +210,7 @@ class Connection:
             cut(client)
             client.loop_stop()
             self._end()
+        return was_up
 
     def _gone(self) -> bool:
         return self._lost or self._stopping or not self._allowed
@@ -229,6 +235,7 @@ class Connection:
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_publish = self._on_publish
+        client.on_broken = self._on_broken
         return client
 
     def _on_connect(
@@ -258,6 +265,10 @@ class Connection:
         self, _client: Client, _data: Any, _flags: DisconnectFlags, code: ReasonCode, _more: Properties | None
     ) -> None:
         self._complain(str(code))
+        self._over()
+
+    def _on_broken(self, error: Exception) -> None:
+        self._complain(f"unreadable: {error!r}")
         self._over()
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:

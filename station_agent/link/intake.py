@@ -16,7 +16,8 @@ Inbound: TypeAlias = Order | Go | Ask | Ack | RosterPart | Erase | Delivery
 RESPONSE: Final = {Topic.REQUEST: Topic.CHALLENGE, Topic.GO: Topic.RESULT}
 """The only response topic a command may name, if it names one."""
 
-SIGNED_DATA: Final[dict[Topic, tuple[str, type[RosterPart | Erase | Delivery]]]] = {
+SIGNED_DATA: Final[dict[Topic, tuple[str, type[Ack | RosterPart | Erase | Delivery]]]] = {
+    Topic.ACK: ("ack", Ack),
     Topic.ROSTER: ("roster", RosterPart),
     Topic.ERASE: ("erase", Erase),
     Topic.DELIVERY: ("replica.delivery", Delivery),
@@ -41,8 +42,6 @@ class Intake:
         if len(raw.payload) > MAX_PAYLOAD_BYTES:
             raise Refused("too_large", f"{len(raw.payload)} bytes")
         topic = self._topic(raw.topic)
-        if topic is Topic.ACK:
-            return decode(raw.payload, Ack, station=self._station)
         if (signed := SIGNED_DATA.get(topic)) is not None:
             kind, body = signed
             return decode(self._verifier.open(raw.payload, kind=kind), body, station=self._station)

@@ -62,7 +62,7 @@ class Pump:
             station: own id.
             store: what to empty.
             clock: for dating batches and for pauses.
-            signer: signs results.
+            signer: signs results and events.
             send: publishes topic, payload and correlation; False when there is no connection.
         """
         self._station = station
@@ -273,17 +273,16 @@ class Pump:
 
     def _pack_events(self, rows: Sequence[Event], *, gone: Sequence[Span] = ()) -> bytes:
         at = self._clock.stamp()
-        return encode(
-            EventBatch(
-                station=self._station,
-                install_id=self._store.install_id,
-                boot_id=at.boot_id,
-                sent_mono_ms=at.mono_ms,
-                items=list(rows),
-                anchors=self._store.anchors((row.boot_id for row in rows), but=at.boot_id),
-                gone=list(gone),
-            )
+        batch = EventBatch(
+            station=self._station,
+            install_id=self._store.install_id,
+            boot_id=at.boot_id,
+            sent_mono_ms=at.mono_ms,
+            items=list(rows),
+            anchors=self._store.anchors((row.boot_id for row in rows), but=at.boot_id),
+            gone=list(gone),
         )
+        return self._signer.seal(kind_of(batch), batch)
 
     def _pack_readings(self, rows: Sequence[Reading]) -> bytes:
         at = self._clock.stamp()

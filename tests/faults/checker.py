@@ -136,17 +136,20 @@ def _ends(history: History, _: Attributed) -> Iterator[Violation]:
 
 
 def _bounded(history: History, _: Attributed) -> Iterator[Violation]:
-    """I6: no pulse longer than 12 s while its agent lives. A killed agent's relay is the one-shot's business: here only
-    the level at the next start is judged.
+    """I6: no pulse longer than 12 s while its agent runs. While an agent is dead or stands still its relay is the
+    one-shot's business: of a dead one only the level at the next start is judged, of one that stood the rest of the time.
     """
     last = max((edge.t for edge in history.edges), default=0.0)
     for (station, door), own in pulses(history.edges).items():
         deaths = [died.t for died in history.deaths if died.part == station]
+        stood = [still for still in history.stood if still.part == station]
         for pulse in own:
             end = last if pulse.end is None else pulse.end
             cut_short = any(pulse.start <= t <= end for t in deaths)
-            if end - pulse.start > ENERGISED_S + TOLERANCE_S and not cut_short:
-                yield Violation("I6", f"{station}/{door} energised for {end - pulse.start:.1f} s")
+            still_s = sum(max(0.0, min(end, one.until) - max(pulse.start, one.t)) for one in stood)
+            energised_s = end - pulse.start - still_s
+            if energised_s > ENERGISED_S + TOLERANCE_S and not cut_short:
+                yield Violation("I6", f"{station}/{door} energised for {energised_s:.1f} s")
             if pulse.end is None and history.settled:
                 yield Violation("I6", f"{station}/{door} still energised at the end")
 

@@ -9,6 +9,7 @@ from typing import Final
 from station_agent.core.debounce import CHATTER_EDGES, CHATTER_S
 from tests.faults.rig import DOORS, Station
 from tests.faults.witness import Witness
+from tests.support.station import wait_for
 
 PER_DOOR: Final = 3
 """Orders a minute that the hub takes for a door; a few more are tried."""
@@ -41,6 +42,13 @@ class Crowd:
             self._thread.join(60)
         if self.fault is not None:
             raise self.fault
+
+    def order_one(self) -> tuple[str | None, str]:
+        """Click once, now that nobody else does: the order's id when the hub took it, and the door."""
+        wait_for(lambda: any(self._may_click(door) for door in DOORS), within_s=70, what="a door to order")
+        door = next(door for door in DOORS if self._may_click(door))
+        self._clicked[door].append(time.monotonic())
+        return self._witness.order(self._station, door), f"{self._station.id}/{door}"
 
     def _run(self) -> None:
         try:

@@ -103,6 +103,15 @@ class Died:
     part: str
 
 
+@dataclass(frozen=True, slots=True)
+class Stood:
+    """A process stood still from ``t`` to ``until``."""
+
+    t: float
+    until: float
+    part: str
+
+
 @dataclass
 class History:
     """All that is known of one run.
@@ -121,6 +130,7 @@ class History:
     rows: list[Row] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
     deaths: list[Died] = field(default_factory=list)
+    stood: list[Stood] = field(default_factory=list)
     settled: bool = True
     stores_lost: frozenset[str] = frozenset()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from cloud_hub.models import Command
+from station_agent.link.connection import STABLE_S
 from tests.faults.network import HEAL_S, OFFLINE_S, SLACK_S, Round, half_open, mosquitto_site
 from tests.faults.report import Campaign
 from tests.faults.site import PASSWORDS, STATION, STRANGER, Mosquitto, Site
@@ -121,6 +122,12 @@ def link_flaps(now: Round) -> None:
     now.hold("9", true=raised <= 1, says=f"{raised} alerts in {2 * FLAPS * FLAP_S:.0f} s")
 
 
+def _stable() -> None:
+    """A broker that dies sooner than this after it came back is one that kicks, and is left alone for longer."""
+    settled_s = time.monotonic() + STABLE_S
+    wait_for(lambda: time.monotonic() > settled_s, within_s=2 * STABLE_S)
+
+
 def _new_heartbeat(site: Site) -> None:
     """What the hub says of the station may be older than the fault: it must hear it anew."""
     known = site.status().heartbeat_at
@@ -140,6 +147,8 @@ def run_brokers(n: int, seed: int, folder: Path) -> Campaign:
         for number in range(n):
             match number % 3:
                 case 0:
+                    if number:
+                        _stable()
                     broker_killed(now, broker)
                 case 1:
                     broker_killed_under_way(now, broker)

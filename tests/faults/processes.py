@@ -130,6 +130,15 @@ class Reaper:
         wait_for(self._serve, within_s=SETTLE_S, what="every process at work")
         self.tally.recovery_s.append(time.monotonic() - started_s)
 
+    def serve(self) -> None:
+        """After the last death every station opens a door for an order."""
+        for crowd in self._crowds:
+            command, door = crowd.order_one()
+            wait_for(lambda: not self.rig.unsettled(), within_s=SETTLE_S, what="the last order over")
+            shown = None if command is None else self.witness.look(command)
+            if shown is None or shown.state != "PULSED_NOT_OPENED":
+                self.tally.violations.append(f"I5: {door} after the last death: {shown}")
+
     def judge(self) -> None:
         """Check everything this rig has seen."""
         history = self.witness.history()
@@ -219,6 +228,7 @@ def _live(reaper: Reaper, *, until: int) -> None:
         if rounds % DRAIN_EVERY == 0:
             reaper.drain()
     reaper.drain()
+    reaper.serve()
     reaper.judge()
 
 

@@ -74,11 +74,13 @@ def still(scene: Scene) -> None:
         click.start()
         time.sleep(scene.random.uniform(0, 0.03))
     time.sleep(scene.random.uniform(0, 0.2))
+    since = time.time()
     victim.pause()
     try:
         time.sleep(length_s)
     finally:
         victim.resume()
+        scene.witness.stood(victim.name, since=since)
     for click in clicks:
         click.join(30)
     scene.settle()

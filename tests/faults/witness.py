@@ -26,6 +26,7 @@ class Witness:
         self._placed: list[h.Placed] = []
         self._puts: list[h.Put] = []
         self._deaths: list[h.Died] = []
+        self._stood: list[h.Stood] = []
         self._ended: set[str] = set()
         self.refused: dict[int, int] = {}
         """Orders not taken, by HTTP status; 0 is no answer."""
@@ -84,6 +85,10 @@ class Witness:
     def died(self, part: str) -> None:
         with self._lock:
             self._deaths.append(h.Died(time.time(), part))
+
+    def stood(self, part: str, *, since: float) -> None:
+        with self._lock:
+            self._stood.append(h.Stood(since, time.time(), part))
 
     @property
     def orders(self) -> int:
@@ -145,6 +150,7 @@ class Witness:
                 rows=events,
                 orders=orders,
                 deaths=list(self._deaths),
+                stood=list(self._stood),
                 settled=settled,
                 stores_lost=frozenset(stores_lost),
             )

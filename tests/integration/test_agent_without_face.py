@@ -19,7 +19,7 @@ from firmware_config.roster import Group, PassKey, RosterDocument, RosterPerson,
 from firmware_config.signing import Refused, Signer, Verifier, encode_public
 from firmware_config.topics import HUB_SUBSCRIPTION, Topic, parse
 from firmware_config.vocabulary import EventKind
-from firmware_config.wire import Ack, Erase, Event, EventBatch, Heartbeat, decode, encode
+from firmware_config.wire import Ack, Erase, Event, EventBatch, Heartbeat, decode
 from tests.support.agent import AgentProcess
 from tests.support.broker import MakeBroker, make_broker
 from tests.support.faces import worker_picture
@@ -70,14 +70,14 @@ class Hub:
             if self.wanted is not None and body.roster_version < self.wanted.version:
                 self.send_roster(self.wanted)
         elif place[1] is Topic.EVENT:
-            batch = decode(payload, EventBatch)
+            batch = decode(self.verifier.open(payload, kind="event"), EventBatch)
             self.events += [
                 event for event in batch.items if event.seq not in {one.seq for one in self.events}
             ]
             ack = Ack(
                 station=STATION, install_id=batch.install_id, events=[event.seq for event in batch.items]
             )
-            self.client.publish(Topic.ACK.of(STATION), encode(ack), qos=1)
+            self.client.publish(Topic.ACK.of(STATION), self.signer.seal("ack", ack), qos=1)
 
     def of_kind(self, kind: EventKind) -> list[dict[str, Any]]:
         return [dict(event.data) for event in self.events if event.kind is kind]

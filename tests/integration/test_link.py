@@ -106,7 +106,7 @@ class Hub:
         assert place is not None
         body = BODIES[place[1]]
         payload = bytes(message.payload)
-        if place[1] not in {Topic.EVENT, Topic.TELEMETRY}:
+        if place[1] is not Topic.TELEMETRY:
             payload = self._verifier.open(payload, kind=next(k for k in KINDS if KINDS[k] is body))
         self.heard.put(decode(payload, body, station=place[0]))
 
@@ -139,7 +139,7 @@ class Hub:
                 ack = Ack(station=STATION, install_id=batch.install_id, readings=[r.seq for r in batch.items])
             case Result():
                 ack = Ack(station=STATION, install_id=batch.install_id, results=[batch.cmd_id])
-        self.raw(Topic.ACK, encode(ack))
+        self.say(Topic.ACK, ack)
 
 
 KINDS: dict[str, type[Message]] = {
@@ -148,6 +148,7 @@ KINDS: dict[str, type[Message]] = {
     "order.chal": Challenge,
     "order.res": Result,
     "reply": Reply,
+    "event": EventBatch,
 }
 
 

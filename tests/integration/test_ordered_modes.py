@@ -32,7 +32,6 @@ from firmware_config.wire import (
     Result,
     Verb,
     decode,
-    encode,
 )
 from station_agent.clock import SystemClock
 from station_agent.store.roster import RosterStore
@@ -108,7 +107,7 @@ class Hub:
                         Ack(station=STATION, install_id=result.install_id, results=[result.cmd_id])
                     )
             case Topic.EVENT:
-                batch = decode(payload, EventBatch)
+                batch = decode(self._station.open(payload, kind="event"), EventBatch)
                 self.events |= {event.seq: event for event in batch.items}
                 seqs = [event.seq for event in batch.items]
                 self._acknowledge(Ack(station=STATION, install_id=batch.install_id, events=seqs))
@@ -122,7 +121,7 @@ class Hub:
         self.client.publish(Topic.GO.of(STATION), self._signer.seal("order.go", go), qos=1)
 
     def _acknowledge(self, ack: Ack) -> None:
-        self.client.publish(Topic.ACK.of(STATION), encode(ack), qos=1)
+        self.client.publish(Topic.ACK.of(STATION), self._signer.seal("ack", ack), qos=1)
 
 
 class Door:

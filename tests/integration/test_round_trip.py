@@ -167,7 +167,7 @@ def test_a_boot_thirty_days_slow_is_dated_right_once_its_clock_was_set(field: Fi
             station=station.id, install_id=station.install_id, boot_id=station.boot_id,
             sent_mono_ms=station.mono_ms(), items=part, anchors=[anchor],
         )  # fmt: skip
-        station.publish(Topic.EVENT, wire.encode(batch))
+        station.say(Topic.EVENT, batch)
     wait_for(lambda: field.count(Event) == 11, what="the events")
     rows = sorted(field.all(Event), key=lambda row: row.occurred_at)
     assert [row.seq for row in rows] == list(range(1, 12))

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from firmware_config.signing import Envelope, Signer
 from firmware_config.topics import Topic
 from firmware_config.units import MAX_PAYLOAD_BYTES
-from firmware_config.wire import Go, Order, encode
+from firmware_config.wire import Ack, Go, Order, encode
 from tests.faults.site import DOORS, PASSWORDS, STATION, STRANGER, Mosquitto, Site
 from tests.faults.truth import violations
 from tests.support.parts import program, require
@@ -24,7 +24,8 @@ from tests.support.strangers import STRANGERS, Stranger, await_heard, eavesdrop
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.timeout(300)]
 
-REQ, GO = Topic.REQUEST.of(STATION), Topic.GO.of(STATION)
+REQ, GO, ACK = (topic.of(STATION) for topic in (Topic.REQUEST, Topic.GO, Topic.ACK))
+FORGET = Ack(station=STATION, install_id="0" * 32, events=[1, 2, 3])
 OTHER = "st-test0002"
 TEN_MB = 10 * 1024 * 1024
 FRESH_S = 10.0
@@ -120,6 +121,7 @@ def unsigned(at: Range) -> list[Shot]:
         Shot("bad_signature", REQ, forged(at, at.site.signer, sig=empty)),
         Shot("malformed", REQ, b"\0"),
         Shot("malformed", GO, b"[" * 60_000),
+        Shot("malformed", ACK, encode(FORGET)),
     ]
 
 
@@ -134,6 +136,7 @@ def wrongly_signed(at: Range) -> list[Shot]:
         Shot("bad_signature", REQ, other),
         Shot("bad_signature", GO, bytes(go)),
         Shot("unknown_key", GO, mine.seal("order.go", go_of(at))),
+        Shot("unknown_key", ACK, mine.seal("ack", FORGET)),
     ]
 
 
@@ -179,7 +182,7 @@ def misdirected(at: Range) -> list[Shot]:
         Shot("wrong_kind", GO, fresh(at.order())),
         Shot("wrong_kind", REQ, at.go),
         Shot("unsupported", Topic.CONFIG.of(STATION), fresh(at.order())),
-        Shot("malformed", Topic.ACK.of(STATION), fresh(at.order())),
+        Shot("wrong_kind", ACK, fresh(at.order())),
         Shot("wrong_kind", Topic.ROSTER.of(STATION), fresh(at.order())),
         Shot("wrong_kind", Topic.ERASE.of(STATION), fresh(at.order())),
         Shot("wrong_station", REQ, fresh(at.order(station=OTHER))),

@@ -215,7 +215,7 @@ class ScriptedStation:
             sent_mono_ms=self.mono_ms(),
             items=list(events),
         )
-        self.publish(Topic.EVENT, encode(batch))
+        self.say(Topic.EVENT, batch)
 
     def send_readings(self, *values: float, first_seq: int = 1) -> None:
         items = [
@@ -280,7 +280,7 @@ class ScriptedStation:
         if (correlation := getattr(message.properties, "CorrelationData", None)) is not None:
             self.correlated.append((message.topic, bytes(correlation).decode()))
         if message.topic == Topic.ACK.of(self.id):
-            self.acks.append(decode(payload, Ack, station=self.id))
+            self.acks.append(decode(self.hub.open(payload, kind="ack"), Ack, station=self.id))
         elif message.topic == Topic.GO.of(self.id):
             go = decode(self.hub.open(payload, kind="order.go"), Go, station=self.id)
             self.gos.append(go)

@@ -12,7 +12,7 @@ from cloud_hub.ingest import timing
 from cloud_hub.ingest.decoding import Arrival
 from cloud_hub.ingest.rows import insert_new
 from firmware_config.topics import Topic
-from firmware_config.wire import Ack, EventBatch, decode, encode
+from firmware_config.wire import Ack, EventBatch, decode
 from station_agent.store import event_rows
 from tests.faults.model.event_hub import EventHub
 from tests.faults.model.event_station import STATION, EventStation
@@ -29,7 +29,7 @@ class _Hasty(Writer):
             if isinstance(message.body, EventBatch) and message.body.items:
                 seqs = [event.seq for event in message.body.items]
                 ack = Ack(station=STATION, install_id=message.body.install_id, events=seqs)
-                self._link.publish(Topic.ACK, STATION, encode(ack))
+                self._acknowledge(ack)
         super().handle(arrivals)
 
 
@@ -43,7 +43,8 @@ class _Trusting(EventStation):
     def sent(self, topic: Topic, payload: bytes) -> None:
         super().sent(topic, payload)
         if topic is Topic.EVENT:
-            seqs = [(event.seq,) for event in decode(payload, EventBatch, station=STATION).items]
+            batch = decode(self._own.open(payload, kind="event"), EventBatch, station=STATION)
+            seqs = [(event.seq,) for event in batch.items]
             self.store._safety.call(partial(_delete, seqs=seqs))
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from firmware_config.signing import Refused, Signer, Verifier
+from firmware_config.signing import Refused, Signer, Verifier, encode_public
 from firmware_config.topics import Topic
 from firmware_config.vocabulary import EventKind, Lane, lane_of
 from firmware_config.wire import (
@@ -124,6 +124,7 @@ class EventStation:
         self._number = self._moved = 0
         self._intake = Intake(station=STATION, verifier=verifier)
         self._signer = Signer(KEY)
+        self._own = Verifier.of(encode_public(KEY.public_key()))
         self.clock = BootClock(ledger)
         self.boot()
         self.connect()
@@ -304,7 +305,8 @@ class EventStation:
         if not self.line_up or self._corpse is not None:
             return False
         if topic is Topic.EVENT:
-            self._note_fresh(decode(payload, EventBatch, station=STATION))
+            batch = decode(self._own.open(payload, kind="event"), EventBatch, station=STATION)
+            self._note_fresh(batch)
         self.sent(topic, payload)
         return True
 

@@ -78,9 +78,9 @@ class EventWorld:
             undo.enter_context(patch.object(writer, "time", clock))
             self.hub = hub(self.ledger, self.folder, post=self.post)
             undo.callback(self.hub.close)
-            verifier = Verifier.of(encode_public(HUB_KEY.public_key()))
+            self._verifier = Verifier.of(encode_public(HUB_KEY.public_key()))
             self.station = station(
-                self.ledger, self.folder, verifier=verifier, post=self.post, fresh=self.fresh
+                self.ledger, self.folder, verifier=self._verifier, post=self.post, fresh=self.fresh
             )
             undo.callback(self.station.close)
             self._undo = undo.pop_all()
@@ -97,7 +97,7 @@ class EventWorld:
     def post(self, topic: Topic, payload: bytes) -> None:
         """Somebody published."""
         if topic is Topic.ACK:
-            self._check_ack(decode(payload, Ack, station=STATION))
+            self._check_ack(decode(self._verifier.open(payload, kind="ack"), Ack, station=STATION))
         self.waiting.append((topic, payload))
         self.ever = [*self.ever[-MOST_EVER:], (topic, payload)]
 

@@ -39,7 +39,6 @@ from firmware_config.wire import (
     Reply,
     Result,
     Verb,
-    encode,
 )
 from tests.faults.model.broker import Letter
 from tests.faults.model.station import NOON_MS
@@ -418,7 +417,7 @@ class ModelHub:
             self._apply(row, result)
         if result.outcome.final:
             ack = Ack(station=result.station, install_id=result.install_id, results=[result.cmd_id])
-            self._publish(Topic.ACK, result.station, encode(ack))
+            self._publish(Topic.ACK, result.station, self._signer.ack(ack))
 
     def _apply(self, row: Row, result: Result) -> None:
         if row.install_id not in {None, result.install_id} and result.outcome in NEVER_BEGAN:

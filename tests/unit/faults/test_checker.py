@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.faults.checker import check
-from tests.faults.history import Audited, Died, Edge, History, Order, Placed, Put, Row, Shown, Step
+from tests.faults.history import Audited, Died, Edge, History, Order, Placed, Put, Row, Shown, Step, Stood
 
 ID = "c1"
 ST = "st-rig0001"
@@ -170,6 +170,17 @@ def test_i6_the_time_after_the_agents_death_is_the_hardwares() -> None:
     history.edges[3] = Edge(30.0, ST, "relay:d1", 0)
     history.deaths = [Died(11.0, ST)]
     assert check(history) == []
+
+
+def test_i6_time_in_which_the_agent_stood_still_is_the_hardwares_and_no_other() -> None:
+    history = good()
+    history.edges[3] = Edge(30.0, ST, "relay:d1", 0)
+    history.stood = [Stood(10.5, 29.9, ST)]
+    assert check(history) == []
+    history.stood = [Stood(5.0, 14.0, ST)]
+    assert rules(history) == {"I6"}
+    history.stood = [Stood(10.5, 29.9, "bridge")]
+    assert rules(history) == {"I6"}
 
 
 def test_an_acknowledged_order_that_is_gone_is_found() -> None:

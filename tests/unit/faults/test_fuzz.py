@@ -24,7 +24,7 @@ def test_whatever_comes_there_is_a_verdict_and_an_end_to_memory(name: str) -> No
     assert found.runs >= EXAMPLES
 
 
-@pytest.mark.parametrize("name", sorted(set(targets()) - {"station config"}))
+@pytest.mark.parametrize("name", sorted(name for name in targets() if not name.startswith("station config")))
 def test_what_the_mutations_begin_from_is_good(name: str) -> None:
     for data in targets()[name].seeds:
         targets()[name].feed(data)

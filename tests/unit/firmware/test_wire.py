@@ -193,7 +193,7 @@ def test_a_schema_accepts_its_message_and_refuses_an_unknown_field() -> None:
         jsonschema.validate({**body, "hold": True}, schema)
 
 
-def test_a_full_batch_of_ordinary_events_fits_one_payload() -> None:
+def test_a_full_batch_of_ordinary_events_fits_one_payload(signer: Signer) -> None:
     data: dict[str, wire.Scalar] = {
         "door": "main",
         "via": "face",
@@ -213,4 +213,5 @@ def test_a_full_batch_of_ordinary_events_fits_one_payload() -> None:
     batch = wire.EventBatch(
         station="st-test0001", install_id=ID, boot_id=ID, sent_mono_ms=1, items=[event] * wire.BATCH_LIMIT
     )
-    assert len(wire.encode(batch)) <= MAX_PAYLOAD_BYTES
+    sealed = signer.seal("event", batch)
+    assert len(sealed) <= MAX_PAYLOAD_BYTES

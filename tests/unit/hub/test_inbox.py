@@ -4,18 +4,21 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_hub.bridge.in_order import InOrder
 from cloud_hub.bridge.inbox import PATIENT_BYTES, Inbox, can_wait
 from cloud_hub.ingest.decoding import Arrival
+from firmware_config.signing import Signer
 from firmware_config.topics import Topic
 from firmware_config.vocabulary import EventKind, Lane, lane_of
-from firmware_config.wire import Event, EventBatch, encode
+from firmware_config.wire import Event, EventBatch, kind_of
 
 NOW = datetime(2025, 11, 22, tzinfo=UTC)
 STATION = "st-test0001"
+SIGNER = Signer(Ed25519PrivateKey.generate())
 BACKLOG = [EventKind.ACCESS_GRANTED] * 40
 ALARM = [EventKind.DOOR_FORCED]
 
@@ -32,7 +35,7 @@ def events(kinds: Sequence[EventKind], *, mid: int = 1) -> Arrival:
         for number, kind in enumerate(kinds, start=1)
     ]
     batch = EventBatch(station=STATION, install_id="a" * 32, boot_id="b" * 32, sent_mono_ms=1, items=items)
-    return arrival(Topic.EVENT, encode(batch), mid=mid)
+    return arrival(Topic.EVENT, SIGNER.seal(kind_of(batch), batch), mid=mid)
 
 
 @pytest.mark.parametrize("kind", EventKind)
@@ -45,7 +48,7 @@ def test_of_what_is_no_event_only_readings_can_wait(topic: Topic) -> None:
     assert can_wait(arrival(topic)) is (topic in {Topic.TELEMETRY, Topic.EVENT})
 
 
-@pytest.mark.parametrize("payload", [b"", b'"kind":"', b'"kind":"door.forced', b"\xff" * 60])
+@pytest.mark.parametrize("payload", [b"", b'\\"kind\\":\\"', b'\\"kind\\":\\"door.forced', b"\xff" * 60])
 def test_a_payload_that_is_no_batch_harms_nothing(payload: bytes) -> None:
     can_wait(arrival(Topic.EVENT, payload))
 

@@ -256,6 +256,9 @@ def test_a_signed_message_is_opened_with_the_stations_own_key(world: World, keys
         pytest.param(Topic.EVENT.of(STATION), b"[" * 65_000, {}, "malformed", id="deep"),
         pytest.param(Topic.EVENT.of(STATION), b" " * 70_000, {}, "too_large", id="large"),
         pytest.param(Topic.BIRTH.of(STATION), wire.encode(birth()), {}, "malformed", id="unsigned"),
+        pytest.param(
+            Topic.EVENT.of(STATION), wire.encode(events(event(1))), {}, "malformed", id="unsigned events"
+        ),
     ],
 )
 def test_what_is_not_right_is_refused_by_name(
@@ -272,7 +275,9 @@ def test_a_message_of_one_station_on_the_topic_of_another_is_refused(world: Worl
         keys.load(session, ["st-other0001"], now=world.now)
     with pytest.raises(Refused) as caught:
         open_arrival(
-            arrival(Topic.EVENT.of("st-other0001"), wire.encode(events(event(1)))), keys, received_at=START
+            arrival(Topic.EVENT.of("st-other0001"), Signer(world.key).seal("event", events(event(1)))),
+            keys,
+            received_at=START,
         )
     assert caught.value.reason == "wrong_station"
 

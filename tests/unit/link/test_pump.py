@@ -21,6 +21,7 @@ from station_agent.store.store import Store
 from tests.support.station_store import BOOT, STATION, open_store, stamp
 
 SIGNER = Signer(Ed25519PrivateKey.generate())
+VERIFIER = Verifier.of(encode_public(SIGNER.public))
 BOTH = (Topic.EVENT, Topic.TELEMETRY)
 
 
@@ -37,6 +38,11 @@ class HandClock:
 
     def stamp(self) -> Stamp:
         return stamp(int(self.now_s * 1000))
+
+
+def opened(payload: bytes) -> EventBatch:
+    """A batch of events, as the hub reads it."""
+    return decode(VERIFIER.open(payload, kind="event"), EventBatch, station=STATION)
 
 
 class Wire:
@@ -58,10 +64,10 @@ class Wire:
         """Numbers, or the outcome, of the next message."""
         topic, payload, correlation = self.sent.get(timeout=10)
         if topic is Topic.EVENT:
-            return [event.seq for event in decode(payload, EventBatch, station=STATION).items]
+            return [event.seq for event in opened(payload).items]
         if topic is Topic.TELEMETRY:
             return [reading.value for reading in decode(payload, TelemetryBatch, station=STATION).items]
-        body = Verifier.of(encode_public(SIGNER.public)).open(payload, kind="order.res")
+        body = VERIFIER.open(payload, kind="order.res")
         result = decode(body, Result)
         assert correlation == result.cmd_id
         return [result.outcome]
@@ -201,13 +207,16 @@ def test_a_line_that_fails_in_between_is_not_hammered(bench: Bench) -> None:
 
 def test_no_more_than_the_lanes_room_is_unacknowledged(bench: Bench) -> None:
     bench.pump.connected(BOTH, up=True)
-    for number in range(1, pump_module.EVENT_ROOM[Lane.ACCESS] + 1):
+    bench.put(1)
+    assert bench.wire.batch() == [1]
+    bench.ack(events=[1])  # answered at once: the line may carry more than the first few
+    for number in range(2, pump_module.EVENT_ROOM[Lane.ACCESS] + 2):
         bench.put(1)
         assert bench.wire.batch() == [number]
     bench.put(3)
     bench.quiet()
-    bench.ack(events=[1])
-    assert bench.wire.batch() == [9, 10, 11]
+    bench.ack(events=[2])
+    assert bench.wire.batch() == [10, 11, 12]
 
 
 def test_a_station_back_from_an_outage_sends_no_more_than_its_rate(bench: Bench) -> None:
@@ -277,7 +286,7 @@ def test_events_asked_for_again_are_sent_once_more_and_what_is_gone_is_told(benc
     assert bench.wire.batch() == [6]
     bench.store.resend(bench.store.install_id, 1, 99)
     payloads = [bench.wire.sent.get(timeout=10)[1] for _ in range(2)]
-    batches = [decode(payload, EventBatch, station=STATION) for payload in payloads]
+    batches = [opened(payload) for payload in payloads]
     told, again = sorted(batches, key=lambda batch: len(batch.items))
     assert ([(span.first, span.last) for span in told.gone], told.items) == ([(4, 5)], [])
     assert [event.seq for event in again.items] == [1, 2], "3 and 6 are still on their way"
@@ -317,7 +326,7 @@ def test_a_batch_carries_what_dates_the_other_runs_its_rows_come_from(bench: Ben
     assert bench.store.telemetry.barrier(10)
     bench.pump.connected(BOTH, up=True)
     sent = [bench.wire.sent.get(timeout=10)[:2] for _ in range(2)]
-    events = decode(sent[0][1], EventBatch, station=STATION)
+    events = opened(sent[0][1])
     readings = decode(sent[1][1], TelemetryBatch, station=STATION)
     expected = [("a" * 32, 500)]
     assert [(anchor.boot_id, anchor.mono_ms) for anchor in events.anchors] == expected

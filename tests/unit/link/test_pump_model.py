@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from firmware_config.signing import Signer
+from firmware_config.signing import Signer, Verifier, encode_public
 from firmware_config.topics import Topic
 from firmware_config.vocabulary import EventKind, Lane, lane_of
 from firmware_config.wire import Ack, EventBatch, TelemetryBatch, decode
@@ -19,6 +19,7 @@ from tests.support.hand_clock import HandClock
 from tests.support.station_store import STATION, open_store, stamp
 
 SIGNER = Signer(Ed25519PrivateKey.generate())
+VERIFIER = Verifier.of(encode_public(SIGNER.public))
 KINDS = (EventKind.TAMPER_OPENED, EventKind.DOOR_OPENED, EventKind.STATION_STARTED)
 BOTH = (Topic.EVENT, Topic.TELEMETRY)
 LANE = {int(lane_of(kind)): kind for kind in KINDS}
@@ -48,7 +49,7 @@ class PumpBesideHub(RuleBasedStateMachine):
         if not self.up:
             return False
         if topic is Topic.EVENT:
-            batch = decode(payload, EventBatch, station=STATION)
+            batch = decode(VERIFIER.open(payload, kind="event"), EventBatch, station=STATION)
             seqs = [event.seq for event in batch.items]
             assert seqs == sorted(seqs)
             assert len({lane_of(event.kind) for event in batch.items}) <= 1
