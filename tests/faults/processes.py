@@ -132,6 +132,7 @@ class Reaper:
 
     def serve(self) -> None:
         """After the last death every station opens a door for an order."""
+        self.rig.await_online()
         for crowd in self._crowds:
             command, door = crowd.order_one()
             wait_for(lambda: not self.rig.unsettled(), within_s=SETTLE_S, what="the last order over")
