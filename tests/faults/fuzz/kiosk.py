@@ -1,9 +1,7 @@
 """The kiosk's JSON, by the whole application: whatever is posted, an answer below 500."""
 
 import json
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from firmware_config.station import load_station
@@ -15,6 +13,7 @@ from station_agent.kiosk.desk import Desk
 from station_agent.kiosk.voice import Silence
 from station_agent.loop import Snapshot
 from tests.support.hand_clock import HandClock
+from tests.support.scratch import lasting
 from tests.support.stations import new_hub_key, write_station
 
 PORT: Final = 4711
@@ -41,7 +40,7 @@ class _Agent:
 
 def poster(path: str) -> Callable[[bytes], object]:
     """Posts to one address of a kiosk."""
-    folder = Path(tempfile.mkdtemp(prefix="yz-kiosk-"))
+    folder = lasting("yz-kiosk-")
     _, public = new_hub_key(folder)
     config = load_station(write_station(folder, hub_public=public, kiosk="")[0]).config
     agent = _Agent()

@@ -6,7 +6,6 @@ what lies behind the signature is reached as by a hub or station that somebody t
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,6 +51,7 @@ from station_agent.simulate.control import ControlSocket
 from station_agent.simulate.trace import Trace
 from station_agent.simulate.world import World
 from tests.faults.fuzz import kiosk
+from tests.support.scratch import lasting
 
 STATION: Final = "st-test0001"
 SIGNER: Final = Signer(Ed25519PrivateKey.from_private_bytes(b"k" * 32))
@@ -274,7 +274,7 @@ def _files() -> list[Target]:
 
 
 def _control() -> Target:
-    folder = Path(tempfile.mkdtemp(prefix="yz-fuzz-"))
+    folder = lasting("yz-fuzz-")
     world = World(
         load_profile("bench-fake", beside=folder / "station.toml"), Trace(Path(os.devnull), SystemClock())
     )

@@ -5,11 +5,9 @@ the bridge and the web process run them. The bridge's own thread is not: the kil
 """
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Final
 from unittest.mock import patch
 
@@ -34,6 +32,7 @@ from tests.faults.model.hub import NOON, ModelHub, Row
 from tests.faults.model.machine import OPERATORS
 from tests.faults.model.truth import Truth
 from tests.faults.model.world import DOORS, EVERY_DOOR, Violation
+from tests.support.scratch import lasting
 
 REFUSALS: Final = {
     DoorBusy: "busy",
@@ -46,7 +45,7 @@ REFUSALS: Final = {
 @cache
 def database() -> sessionmaker[Session]:
     """One for the process, with the stations, doors and programs of the model."""
-    engine = make_engine(f"sqlite:///{Path(tempfile.mkdtemp(prefix='yz-twin-')) / 'hub.db'}")
+    engine = make_engine(f"sqlite:///{lasting('yz-twin-') / 'hub.db'}")
     migrations.upgrade(engine)
     sessions = make_sessions(engine)
     with sessions.begin() as session:

@@ -2,7 +2,6 @@
 
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,13 +28,13 @@ from firmware_config.signing import Signer, encode_public
 from firmware_config.topics import Topic
 from firmware_config.wire import Ask
 from tests.faults.model.event_station import KEY, NOON_MS, STATION, Ledger, Name
+from tests.support.scratch import scratch
 
 if TYPE_CHECKING:
     from cloud_hub.bridge.mqtt import Link
 
 NOON: Final = datetime.fromtimestamp(NOON_MS / 1000, UTC)
 HUB_KEY: Final = Ed25519PrivateKey.from_private_bytes(b"h" * 32)
-SHARED: Final = Path("/dev/shm")  # noqa: S108 (folders of our own are made in it)
 
 
 class Died(BaseException):
@@ -49,11 +48,6 @@ class Seen:
     number: int
     kind: str
     backfilled: bool
-
-
-def scratch(prefix: str) -> Path:
-    """A folder in memory, where that is possible."""
-    return Path(tempfile.mkdtemp(prefix=prefix, dir=SHARED if SHARED.is_dir() else None))
 
 
 @cache

@@ -27,12 +27,13 @@ from firmware_config.topics import Topic
 from firmware_config.vocabulary import EventKind
 from firmware_config.wire import Ack, decode
 from station_agent.store import outbox
-from tests.faults.model.event_hub import HUB_KEY, EventHub, scratch
+from tests.faults.model.event_hub import HUB_KEY, EventHub
 from tests.faults.model.event_station import STATION, EventStation, Ledger
 from tests.faults.model.machine import Dice, dice_st
 from tests.faults.model.search import Found, over_cores, run_machine
 from tests.faults.model.world import Violation
 from tests.faults.report import Campaign
+from tests.support.scratch import scratch
 
 Letter = tuple[Topic, bytes]
 
