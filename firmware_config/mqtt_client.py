@@ -1,6 +1,7 @@
-"""A paho client that says so when its thread ends over something it could not read.
+"""A paho client that says so when its thread ends.
 
-Paho ends the thread with a traceback and tells nobody: the connection seems up and is deaf until somebody asks why.
+Paho may end it without a word, with a traceback over something it could not read, or because ``select`` takes no file
+number above 1,023: the connection seems up and is deaf until somebody asks why.
 """
 
 from collections.abc import Callable
@@ -10,9 +11,9 @@ from paho.mqtt.enums import MQTTErrorCode
 
 
 class WatchedClient(Client):
-    """``on_broken`` is called at most once, on paho's thread, before it ends."""
+    """``on_ended`` is the last thing that paho's thread does, whatever ended it; its word is for logs."""
 
-    on_broken: Callable[[Exception], None] | None = None
+    on_ended: Callable[[str], None] = staticmethod(lambda _: None)
 
     def loop_forever(
         self,
@@ -21,9 +22,10 @@ class WatchedClient(Client):
     ) -> MQTTErrorCode:
         """As paho's; no exception of a callback or of paho's reader escapes."""
         try:
-            return super().loop_forever(timeout, retry_first_connection)
-        except Exception as error:
-            if self.on_broken is None:
-                raise
-            self.on_broken(error)
-            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+            code = super().loop_forever(timeout, retry_first_connection)
+        except Exception as error:  # noqa: BLE001 (top of a thread: told to whoever keeps the connection)
+            code = MQTTErrorCode.MQTT_ERR_PROTOCOL
+            self.on_ended(f"unreadable: {error!r}")
+        else:
+            self.on_ended(code.name)
+        return code

@@ -205,7 +205,7 @@ class Link:
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_publish = self._on_publish
-        client.on_broken = self._on_broken
+        client.on_ended = self._on_ended
         return client
 
     def _tls(self) -> ssl.SSLContext:
@@ -255,9 +255,10 @@ class Link:
             self.last_fault = self.last_fault or str(reason)
             self._down.set()
 
-    def _on_broken(self, error: Exception) -> None:
-        self.last_fault = f"unreadable: {error!r}"
-        self._down.set()
+    def _on_ended(self, cause: str) -> None:
+        if not self._down.is_set():
+            self.last_fault = self.last_fault or cause
+            self._down.set()
 
     def _on_message(self, _client: paho.Client, number: int, message: paho.MQTTMessage) -> None:
         try:

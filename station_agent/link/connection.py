@@ -235,7 +235,7 @@ class Connection:
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_publish = self._on_publish
-        client.on_broken = self._on_broken
+        client.on_ended = self._on_ended
         return client
 
     def _on_connect(
@@ -267,8 +267,8 @@ class Connection:
         self._complain(str(code))
         self._over()
 
-    def _on_broken(self, error: Exception) -> None:
-        self._complain(f"unreadable: {error!r}")
+    def _on_ended(self, cause: str) -> None:
+        self._complain(cause)
         self._over()
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
