@@ -38,6 +38,10 @@ KEEPALIVE_S: Final = 20
 CONNECT_LIMIT_S: Final = 5.0
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 5.0
+LOOK_S: Final = 2.0
+OWED_S: Final = 20.0
+"""A broker that has not acknowledged a message for so long soon takes no more of them (``WatchedClient``)."""
+
 NO_SUBSCRIBERS: Final = 0x10
 
 
@@ -168,7 +172,10 @@ class Link:
             return False
         self._client = client
         client.loop_start()
-        self._down.wait()
+        while not self._down.wait(LOOK_S):
+            if client.owed_s() >= OWED_S:
+                self.last_fault = f"no acknowledgement for {OWED_S:.0f} s"
+                break
         heard, self.connected_at = self.connected_at is not None, None
         self._ready.clear()
         client.disconnect()
@@ -178,7 +185,7 @@ class Link:
             self._note_loss(self.last_fault or "connection lost")
         return heard
 
-    def _new_client(self) -> paho.Client:
+    def _new_client(self) -> WatchedClient:
         with self._owing:
             self._number += 1
             self._owed = InOrder()

@@ -16,6 +16,7 @@ from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from firmware_config.mqtt_client import WatchedClient
 from firmware_config.topics import Topic
 from station_agent.link.access import Access
 from station_agent.link.client import (
@@ -90,7 +91,7 @@ class Connection:
         self._will = will
         self._chance = SystemRandom().random
         self._changed = threading.Condition()
-        self._client: Client | None = None
+        self._client: WatchedClient | None = None
         self._up = False
         self._lost = False
         self._allowed = True
@@ -136,6 +137,11 @@ class Connection:
         """The broker has said, since this was last asked, that nobody received a message."""
         said, self._nobody = self._nobody, False
         return said
+
+    def owed_s(self) -> float:
+        """How long the broker has owed an acknowledgement of something; 0 when it owes none, or there is no connection."""
+        client = self._client
+        return 0.0 if client is None else client.owed_s()
 
     def publish(
         self, topic: Topic, payload: bytes, *, correlation: str | None = None
@@ -227,7 +233,7 @@ class Connection:
             self._complained = True
             _LOG.warning("link_down", extra={"client": self.client_id, "cause": cause})
 
-    def _new_client(self) -> Client:
+    def _new_client(self) -> WatchedClient:
         will = self._will() if self._will else None
         client = build_client(self._access, client_id=self.client_id, will=will)
         client.on_connect = self._on_connect

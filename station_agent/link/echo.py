@@ -11,16 +11,19 @@ Rules
      connection brings it back.
   5. A broker need not say so. So between two rebuilds that brought nothing lies a random pause, up to twice as long each
      time, and at most ``LONGEST_PAUSE_S``.
+  6. A broker that has not acknowledged a message for ``OWED_S`` soon takes no more of them (``WatchedClient``), though all
+     that comes down looks well: the connection is built anew.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 ECHO_AFTER_S: Final = 60.0
 ASK_AGAIN_S: Final = 15.0
 MOST_ASKS: Final = 3
+OWED_S: Final = 60.0
 FIRST_PAUSE_S: Final = 60.0
 LONGEST_PAUSE_S: Final = 600.0
 SPREAD: Final = 0.25
@@ -91,18 +94,23 @@ class Echo:
         line.not_before_s = -math.inf
         line.due_s = now_s + self._spread(ECHO_AFTER_S)
 
-    def step(self, now_s: float, *, nobody: bool) -> Step:
+    def step(self, now_s: float, *, nobody: bool, owed_s: Mapping[Name, float]) -> Step:
         """A heartbeat goes out now.
 
         Args:
             now_s: this moment.
             nobody: the broker has said since the last step that nobody listens.
+            owed_s: how long it has owed an acknowledgement, of each connection.
         """
         if nobody:
             for line in self.lines.values():
                 line.asked_s = None
         asks, rebuild = False, []
         for name, line in self.lines.items():
+            if owed_s[name] >= OWED_S:
+                rebuild.append(name)
+                self._rebuilt(line, now_s)
+                continue
             if line.due_s > now_s:
                 continue
             if line.asked_s is not None and self._fair(name, line.asked_s):

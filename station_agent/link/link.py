@@ -353,7 +353,8 @@ class Link:
         if not self._command.up:
             return
         nobody = [line.nobody_listened() for line in self._lines.values()]
-        step = self._echo.step(self._clock.monotonic_s(), nobody=any(nobody))
+        owed_s = {name: line.owed_s() for name, line in self._lines.items()}
+        step = self._echo.step(self._clock.monotonic_s(), nobody=any(nobody), owed_s=owed_s)
         if step.birth:
             self._send_birth()
         heartbeat = self._presence.heartbeat(

@@ -9,7 +9,7 @@ from station_agent.link.access import Access
 from station_agent.link.client import Raw
 from station_agent.link.connection import Connection
 from tests.faults import mqtt5
-from tests.faults.broker import HostileBroker
+from tests.faults.broker import HostileBroker, Mood
 from tests.faults.mqtt5 import Kind, Packet, Publish
 from tests.support.station import wait_for
 
@@ -70,3 +70,19 @@ def test_what_breaks_the_reading_thread_costs_one_connection_and_no_minutes(ends
     wait_for(lambda: ends.went == [True, False, True], what="a new connection")
     ends.broker.deliver(Publish(Topic.ACK.of(STATION), b"good"))
     wait_for(lambda: [raw.payload for raw in ends.arrived] == [b"good"], what="the message")
+
+
+def test_what_the_broker_never_acknowledges_is_owed_and_a_new_connection_owes_nothing(ends: Ends) -> None:
+    assert ends.line.publish(Topic.EVENT, b"one") is not None
+    wait_for(lambda: ends.line.owed_s() == 0, what="its acknowledgement")
+    ends.broker.mood = Mood(silent=1.0)
+    assert ends.line.publish(Topic.EVENT, b"two") is not None
+    wait_for(lambda: len(ends.broker.heard("/up/event")) == 2, what="what is never acknowledged")
+    ends.broker.mood = Mood()
+    later = ends.line.publish(Topic.EVENT, b"three")
+    assert later is not None
+    later.wait_for_publish(10)
+    assert ends.line.owed_s() > 0, "a later acknowledgement pays for no earlier one"
+    ends.line.rebuild()
+    wait_for(lambda: ends.went == [True, False, True], what="a new connection")
+    assert ends.line.owed_s() == 0

@@ -1,4 +1,4 @@
-"""When a connection is asked about and when it is built anew: rules 1 to 5 of ``station_agent.link.echo``."""
+"""When a connection is asked about and when it is built anew: rules 1 to 6 of ``station_agent.link.echo``."""
 
 import random
 from itertools import pairwise
@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from station_agent.link.connection import LONGEST_PAUSE_S as LONGEST_WAIT_S
 from station_agent.link.connection import pause_s
-from station_agent.link.echo import ASK_AGAIN_S, ECHO_AFTER_S, LONGEST_PAUSE_S, MOST_ASKS, Echo, Name
+from station_agent.link.echo import ASK_AGAIN_S, ECHO_AFTER_S, LONGEST_PAUSE_S, MOST_ASKS, OWED_S, Echo, Name
 
 BEAT_S = 5
+NOTHING: dict[Name, float] = {"command": 0.0, "data": 0.0}
 
 
 def echo(seed: int = 1) -> Echo:
@@ -32,7 +33,7 @@ def run(
     asked: list[int] = []
     rebuilt: list[tuple[int, Name]] = []
     for second in range(from_s, until_s, BEAT_S):
-        step = made.step(second, nobody=nobody and bool(asked))
+        step = made.step(second, nobody=nobody and bool(asked), owed_s=NOTHING)
         if step.number:
             asked.append(second)
             for name in answers:
@@ -49,7 +50,7 @@ def test_nobody_is_asked_while_something_comes() -> None:
     for second in range(0, 3_600, BEAT_S):
         made.heard("command", second)
         made.heard("data", second)
-        assert made.step(second, nobody=False).number == 0
+        assert made.step(second, nobody=False, owed_s=NOTHING).number == 0
 
 
 def test_silence_is_asked_about_and_an_answer_is_enough() -> None:
@@ -96,7 +97,7 @@ def test_the_pause_between_rebuilds_is_forgotten_once_somebody_answers() -> None
 
 def test_a_birth_goes_with_the_question_once_one_was_not_answered() -> None:
     made = echo()
-    births = [made.step(second, nobody=False).birth for second in range(0, 110, BEAT_S)]
+    births = [made.step(second, nobody=False, owed_s=NOTHING).birth for second in range(0, 110, BEAT_S)]
     assert births.count(True) >= 1
     assert not births[: int(ECHO_AFTER_S * 0.75) // BEAT_S + 1].count(True)
 
@@ -116,3 +117,11 @@ def test_pauses_of_many_stations_spread_evenly() -> None:
             tenths[int(pause / longest_s * 10)] += 1
         assert min(tenths) > 320
         assert max(tenths) < 480
+
+
+def test_a_connection_whose_broker_owes_an_acknowledgement_is_built_anew_alone() -> None:
+    made = echo()
+    made.heard("command", 1.0)
+    made.heard("data", 1.0)
+    assert made.step(5.0, nobody=False, owed_s={"command": 0.0, "data": OWED_S - 1}).rebuild == ()
+    assert made.step(6.0, nobody=False, owed_s={"command": 0.0, "data": OWED_S}).rebuild == ("data",)
