@@ -168,9 +168,8 @@ class Connection:
                 was_up = self._live_once()
             except Exception:  # noqa: BLE001 (top of a thread: the line is down and is tried again)
                 _LOG.exception("link_failed", extra={"client": self.client_id})
-            if (
-                was_up
-            ):  # a broker that was away for long is forgiven when it is back; one that keeps nobody is not
+            if was_up:
+                # a broker that was away for long is forgiven when it is back; one that keeps nobody is not
                 kicks, failures = (kicks + 1 if time.monotonic() - began_s < STABLE_S else 1), 0
             else:
                 failures += 1
