@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections import deque
+from functools import partial
 from typing import Final
 
 from station_agent.core.debounce import CHATTER_EDGES, CHATTER_S
@@ -13,6 +14,9 @@ from tests.support.station import wait_for
 
 PER_DOOR: Final = 3
 """Orders a minute that the hub takes for a door; a few more are tried."""
+
+AFTER_S: Final = 65.0
+"""The hub counts its minute from when it had an order, which is later than the click."""
 
 SWINGS: Final = CHATTER_EDGES // 2 - 2
 """Openings of a door in ``CHATTER_S``: with more edges than a person makes its contact is not believed, and rightly."""
@@ -45,8 +49,9 @@ class Crowd:
 
     def order_one(self) -> tuple[str | None, str]:
         """Click once, now that nobody else does: the order's id when the hub took it, and the door."""
-        wait_for(lambda: any(self._may_click(door) for door in DOORS), within_s=70, what="a door to order")
-        door = next(door for door in DOORS if self._may_click(door))
+        rested = partial(self._may_click, rest_s=AFTER_S)
+        wait_for(lambda: any(map(rested, DOORS)), within_s=2 * AFTER_S, what="a door to order")
+        door = next(filter(rested, DOORS))
         self._clicked[door].append(time.monotonic())
         return self._witness.order(self._station, door), f"{self._station.id}/{door}"
 
@@ -70,9 +75,9 @@ class Crowd:
             self._station.does(op="mains", up=self._random.random() < 0.5)
         self._stopping.wait(0.02)
 
-    def _may_click(self, door: str) -> bool:
+    def _may_click(self, door: str, *, rest_s: float = 60.0) -> bool:
         clicks = self._clicked[door]
-        return len(clicks) < PER_DOOR or time.monotonic() - clicks[0] > 60
+        return len(clicks) < PER_DOOR or time.monotonic() - clicks[0] > rest_s
 
     def _may_swing(self, door: str) -> bool:
         swung = self._swung[door]
