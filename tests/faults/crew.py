@@ -1,5 +1,6 @@
 """Some light stations in a process of their own, led over a pipe."""
 
+import logging
 import random
 from collections.abc import Callable, Sequence
 from multiprocessing import get_context
@@ -65,6 +66,7 @@ class Crew:
 
 def _work(homes: list[Path], line: "Connection[Any, Any]") -> None:
     take_short_turns()
+    logging.disable(logging.WARNING)  # every cut line says so, of every station
     stations = [LightStation(home) for home in homes]
 
     def connect() -> None:
