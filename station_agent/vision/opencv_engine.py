@@ -33,6 +33,9 @@ _CLOSER_MARGIN: Final = 0.6
 DETECT_SCORE: Final = 0.6
 """Least YuNet score of a face: the value OpenCV Zoo evaluates with."""
 
+SMALLEST_PX: Final = 8
+"""A copy with a shorter side holds no face, and what YuNet says of it is chance: once it was one with infinite sides."""
+
 _NMS: Final = 0.3
 _TOP_K: Final = 50
 _LANDMARKS: Final = slice(4, 14)
@@ -88,6 +91,8 @@ class OpenCvEngine:
         height, width = pixels.shape[:2]
         ratio = min(1.0, longest_px / max(height, width))
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+        if min(size) < SMALLEST_PX:
+            return []
         reduced = (
             pixels if size == (width, height) else cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
         )
