@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -263,7 +264,8 @@ def test_a_client_that_misbehaves_is_cut_off_at_once_and_nobody_else(broker: Bro
     other = broker.client(B)
     with raw(broker, connect(A)) as line:
         line.recv(4_096)
-        line.sendall(bad)
+        with suppress(ConnectionError, ssl.SSLEOFError):  # cut off before it had said it all
+            line.sendall(bad)
         line.settimeout(CUT_S)
         ended(line)
     assert other.publish(f"yz/v1/{B}/up/event", b"x") in {0, NO_SUBSCRIBERS}
